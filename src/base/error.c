@@ -1,0 +1,57 @@
+/*
+ * Errors as values: struct ayre_error and its one line of text.
+ *
+ * Invariant: every text in a struct ayre_error ends with a NUL byte, also one
+ * that came from another process, because ayre_error_text() bounds what it reads.
+ */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Copies what fits, and cuts at the start of a UTF-8 character, never inside one. */
+static void set_text(char *text, size_t text_bytes, const char *source)
+{
+	size_t length = strnlen(source, text_bytes);
+
+	if (length >= text_bytes) {
+		length = text_bytes - 1;
+		while (length > 0 && ((unsigned char)source[length] & 0xc0) == 0x80)
+			length--;
+	}
+	memcpy(text, source, length);
+	memset(text + length, 0, text_bytes - length);
+}
+
+int ayrei_fail(struct ayre_error *error, int code, const char *step, const char *object,
+               const char *detail, ...)
+{
+	char line[2 * sizeof(error->detail)] = "";
+	va_list arguments;
+
+	if (!error)
+		return code;
+	if (detail) {
+		va_start(arguments, detail);
+		vsnprintf(line, sizeof(line), detail, arguments);
+		va_end(arguments);
+	}
+	error->code = code;
+	set_text(error->step, sizeof(error->step), step);
+	set_text(error->object, sizeof(error->object), object);
+	set_text(error->detail, sizeof(error->detail), line);
+	return code;
+}
+
+const char *ayre_error_text(const struct ayre_error *error, char *text, size_t text_bytes)
+{
+	char buffer[64];
+	const char *message = strerror_r(-error->code, buffer, sizeof(buffer));
+	int detail_length = (int)strnlen(error->detail, sizeof(error->detail));
+
+	snprintf(text, text_bytes, "%.*s: %s%s%.*s",
+	         (int)strnlen(error->object, sizeof(error->object)), error->object, message,
+	         detail_length ? ": " : "", detail_length, error->detail);
+	return text;
+}

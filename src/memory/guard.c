@@ -1,0 +1,182 @@
+/*
+ * The guard: a SIGBUS inside a segment becomes an error on that segment.
+ *
+ * Invariant: the handler reads the table of ranges without a lock, and what it reads of one
+ * range belongs together. A thread can be stopped by SIGBUS anywhere, also inside
+ * ayrei_guard_watch(), so the handler can wait for nobody. Each range is therefore published
+ * by its end, stored last, and withdrawn by its end, stored first:
+ *
+ *    watch:   begin, writable, lost = 0  then  end (release)
+ *    forget:  end = 0 (release)          then  the slot is free
+ *    handler: end (acquire), 0: skip;    then  begin <= address < end
+ *
+ * Were end stored before begin, a handler could take an old begin with a new end, and put
+ * zeros over somebody else's memory. A range is forgotten before its addresses are unmapped,
+ * so the handler never sees addresses that have become another's; and it never frees slots.
+ */
+#include <ayre/guard.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "memory/guard_range.h"
+#include "sys/map.h"
+
+struct ayrei_guard_range {
+	_Atomic(uintptr_t) begin;
+	_Atomic(uintptr_t) end; /* 0: nothing to watch */
+	atomic_bool writable;
+	atomic_bool lost;
+	bool taken;                     /* under the lock */
+	struct ayrei_guard_range *next; /* set before it is published, then never */
+};
+
+static _Atomic(struct ayrei_guard_range *) ranges; /* only ever grows, at its head */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction before; /* whom the guard took over from */
+static bool installed;          /* under the lock */
+
+static struct ayrei_guard_range *take_slot(void)
+{
+	struct ayrei_guard_range *range = atomic_load(&ranges);
+
+	while (range && range->taken)
+		range = range->next;
+	if (!range) {
+		range = calloc(1, sizeof(*range));
+		if (!range)
+			return NULL;
+		range->next = atomic_load(&ranges);
+		atomic_store_explicit(&ranges, range, memory_order_release);
+	}
+	range->taken = true;
+	return range;
+}
+
+struct ayrei_guard_range *ayrei_guard_watch(void *address, size_t length, bool writable)
+{
+	struct ayrei_guard_range *range;
+
+	pthread_mutex_lock(&lock);
+	range = take_slot();
+	pthread_mutex_unlock(&lock);
+	if (!range)
+		return NULL;
+	atomic_store(&range->writable, writable);
+	atomic_store(&range->lost, false);
+	ayrei_guard_move(range, address, length);
+	return range;
+}
+
+void ayrei_guard_move(struct ayrei_guard_range *range, void *address, size_t length)
+{
+	if (!range)
+		return;
+	atomic_store(&range->end, 0);
+	atomic_store(&range->begin, (uintptr_t)address);
+	atomic_store(&range->end, (uintptr_t)address + length);
+}
+
+void ayrei_guard_forget(struct ayrei_guard_range *range)
+{
+	if (!range)
+		return;
+	atomic_store(&range->end, 0);
+	pthread_mutex_lock(&lock);
+	range->taken = false;
+	pthread_mutex_unlock(&lock);
+}
+
+bool ayrei_guard_lost(const struct ayrei_guard_range *range)
+{
+	return range && atomic_load(&range->lost);
+}
+
+/* Puts a page of zeros where the fault was. false: not a range of ours. */
+static bool mend(uintptr_t address)
+{
+	size_t page = ayrei_page_bytes();
+	struct ayrei_guard_range *range = atomic_load_explicit(&ranges, memory_order_acquire);
+
+	for (; range; range = range->next) {
+		uintptr_t end = atomic_load(&range->end);
+
+		if (end == 0 || address >= end || address < atomic_load(&range->begin))
+			continue;
+		/* Marked first: a thread that reads the zeros finds the mark. */
+		atomic_store(&range->lost, true);
+		return ayrei_map_zeros((void *)(address - address % page), page,
+		                       atomic_load(&range->writable)) == 0;
+	}
+	return false;
+}
+
+/* As if the guard were not there: the handler before it, or the default, which ends us. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+	if (before.sa_flags & SA_SIGINFO) {
+		before.sa_sigaction(number, info, context);
+	} else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+		before.sa_handler(number);
+	} else {
+		/* The fault happens again when we return, without us; one that was sent does not. */
+		struct sigaction fatal = {.sa_handler = SIG_DFL};
+
+		sigaction(SIGBUS, &fatal, NULL);
+		if (info->si_code <= 0)
+			raise(SIGBUS);
+	}
+}
+
+static void handle(int number, siginfo_t *info, void *context)
+{
+	int saved = errno;
+	/* A signal that was sent by a process (si_code <= 0) has no address. */
+	bool mended = info->si_code > 0 && mend((uintptr_t)info->si_addr);
+
+	if (!mended)
+		pass_on(number, info, context);
+	errno = saved;
+}
+
+int ayre_guard_install(void)
+{
+	struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	int result = 0;
+
+	sigemptyset(&action.sa_mask);
+	pthread_mutex_lock(&lock);
+	if (!installed) {
+		/* Known before the handler can run, which is as soon as it is installed. */
+		result = sigaction(SIGBUS, NULL, &before);
+		if (result == 0)
+			result = sigaction(SIGBUS, &action, NULL);
+		result = result == 0 ? 1 : -errno;
+		installed = result == 1;
+	}
+	pthread_mutex_unlock(&lock);
+	return result;
+}
+
+int ayre_guard_remove(void)
+{
+	struct sigaction current;
+	int result = -EAGAIN;
+
+	pthread_mutex_lock(&lock);
+	if (installed) {
+		result = sigaction(SIGBUS, NULL, &current) == 0 ? 0 : -errno;
+		if (result == 0 &&
+		    !((current.sa_flags & SA_SIGINFO) && current.sa_sigaction == handle))
+			result = -EBUSY;
+		if (result == 0)
+			result = sigaction(SIGBUS, &before, NULL) == 0 ? 0 : -errno;
+		installed = result != 0;
+	}
+	pthread_mutex_unlock(&lock);
+	return result;
+}

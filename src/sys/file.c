@@ -1,0 +1,243 @@
+/*
+ * Files and descriptors: thin verbs over the system calls.
+ *
+ * Invariant: errno stays in here. What leaves is zero or more, or a negative
+ * errno; and no descriptor ever outlives an exec.
+ */
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "sys/result.h"
+
+int ayrei_file_open(const char *path, int flags, mode_t mode)
+{
+	return AYREI_RESULT(open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode));
+}
+
+int ayrei_file_close(int fd)
+{
+	int saved = errno;
+
+	/* Not retried: Linux has let the descriptor go, whatever close(2) says. */
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return -1;
+}
+
+int ayrei_file_duplicate(int fd)
+{
+	return AYREI_RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+int ayrei_file_open_unnamed(const char *directory)
+{
+	int fd = AYREI_RESULT(open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+
+	/* A kernel or file system that knows no O_TMPFILE sees O_DIRECTORY | O_RDWR. */
+	return fd == -EISDIR ? -EOPNOTSUPP : fd;
+}
+
+int ayrei_file_link_unnamed(int fd, const char *path)
+{
+	char self[40];
+
+	/* By way of /proc, because AT_EMPTY_PATH asks for a privilege. */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return AYREI_RESULT(linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+}
+
+int ayrei_file_rename_new(const char *from, const char *to)
+{
+	int result = AYREI_RESULT(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+
+	if (result != -EINVAL)
+		return result;
+	/* NFS and others cannot; those can link. */
+	result = AYREI_RESULT(linkat(AT_FDCWD, from, AT_FDCWD, to, 0));
+	return result < 0 ? result : ayrei_file_unlink(from);
+}
+
+int ayrei_file_unlink(const char *path)
+{
+	return AYREI_RESULT(unlink(path));
+}
+
+int ayrei_file_status(int fd, struct stat *ret_status)
+{
+	return AYREI_RESULT(fstat(fd, ret_status));
+}
+
+int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_status)
+{
+	return AYREI_RESULT(
+		fstatat(AT_FDCWD, path, ret_status, follow_link ? 0 : AT_SYMLINK_NOFOLLOW));
+}
+
+int ayrei_file_set_mode(int fd, mode_t mode)
+{
+	return AYREI_RESULT(fchmod(fd, mode));
+}
+
+int ayrei_file_truncate(int fd, uint64_t size_bytes)
+{
+	return AYREI_RESULT(ftruncate(fd, (off_t)size_bytes));
+}
+
+/*
+ * Before trying: ext4 and others allocate what there is and then fail, which for a moment takes
+ * the last block from everybody else. What can never fit is refused without that.
+ */
+static bool can_never_fit(int fd, uint64_t size_bytes)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) == -1)
+		return false;
+	return size_bytes > (uint64_t)status.st_blocks * 512 &&
+	       size_bytes - (uint64_t)status.st_blocks * 512 > ayrei_file_room(fd);
+}
+
+int ayrei_file_allocate(int fd, uint64_t size_bytes)
+{
+	int result;
+
+	if (can_never_fit(fd, size_bytes))
+		return -ENOSPC;
+	/* Space first, size second, so that a failure half-way leaves the size as it was. */
+	result = AYREI_RESULT(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size_bytes));
+	if (result < 0)
+		return result;
+	return AYREI_RESULT(fallocate(fd, 0, 0, (off_t)size_bytes));
+}
+
+int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
+{
+	static const char zeros[64 * 1024];
+	uint64_t done = 0;
+	int result;
+
+	if (can_never_fit(fd, size_bytes))
+		return -ENOSPC;
+	result = AYREI_RESULT(fallocate(fd, 0, 0, (off_t)size_bytes));
+	if (result != -EOPNOTSUPP)
+		return result;
+	while (done < size_bytes) {
+		size_t part = size_bytes - done < sizeof(zeros) ? size_bytes - done : sizeof(zeros);
+
+		result = ayrei_file_write_at(fd, zeros, part, done);
+		if (result < 0)
+			return result;
+		done += part;
+	}
+	return 0;
+}
+
+ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < length) {
+		ssize_t part = AYREI_RESULT(
+			pread(fd, (char *)buffer + done, length - done, (off_t)(offset + done)));
+
+		if (part < 0)
+			return part;
+		if (part == 0)
+			break;
+		done += (size_t)part;
+	}
+	return (ssize_t)done;
+}
+
+int ayrei_file_write_at(int fd, const void *buffer, size_t length, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < length) {
+		ssize_t part = AYREI_RESULT(pwrite(fd, (const char *)buffer + done, length - done,
+		                                   (off_t)(offset + done)));
+
+		if (part < 0)
+			return (int)part;
+		done += (size_t)part;
+	}
+	return 0;
+}
+
+ssize_t ayrei_file_read(int fd, void *buffer, size_t length)
+{
+	return AYREI_RESULT(read(fd, buffer, length));
+}
+
+int ayrei_file_sync(int fd)
+{
+	return AYREI_RESULT(fsync(fd));
+}
+
+int ayrei_file_sync_all(int fd)
+{
+	return AYREI_RESULT(syncfs(fd));
+}
+
+int ayrei_file_in_memory(int fd)
+{
+	struct statfs status;
+	int result = AYREI_RESULT(fstatfs(fd, &status));
+
+	if (result < 0)
+		return result;
+	/* f_type is a signed word whose width differs between architectures. */
+	switch ((uint32_t)status.f_type) {
+	case TMPFS_MAGIC:
+	case RAMFS_MAGIC:
+	case HUGETLBFS_MAGIC:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+uint64_t ayrei_file_room(int fd)
+{
+	struct statvfs status;
+
+	/* A tmpfs without a limit counts no blocks. */
+	if (AYREI_RETRY(fstatvfs(fd, &status)) == -1 || status.f_blocks == 0)
+		return UINT64_MAX;
+	return (uint64_t)status.f_bfree * status.f_frsize;
+}
+
+int ayrei_file_path(int fd, char *path, size_t path_bytes)
+{
+	char self[40];
+	ssize_t length;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	length = AYREI_RESULT(readlink(self, path, path_bytes));
+	if (length < 0)
+		return (int)length;
+	if ((size_t)length == path_bytes)
+		return -ENAMETOOLONG;
+	path[length] = '\0';
+	return 0;
+}
+
+/* Of the open file description (flock), so that it is the process's death that ends it. */
+int ayrei_file_lock(int fd)
+{
+	return AYREI_RESULT(flock(fd, LOCK_EX));
+}
+
+int ayrei_file_unlock(int fd)
+{
+	return AYREI_RESULT(flock(fd, LOCK_UN));
+}

@@ -1,0 +1,60 @@
+/*
+ * Files and descriptors, as verbs. Every one returns zero or more, or a
+ * negative errno; retries EINTR; makes close-on-exec descriptors only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Opens as open(2) does, never blocking on a FIFO's other end. */
+int ayrei_file_open(const char *path, int flags, mode_t mode);
+/* Closes; -1 does nothing; keeps errno; returns -1, the descriptor that is none. */
+int ayrei_file_close(int fd);
+int ayrei_file_duplicate(int fd);
+
+/* A file in a directory that has no name yet (O_TMPFILE), for reading and writing. */
+int ayrei_file_open_unnamed(const char *directory);
+/* Gives an unnamed file its name: -EEXIST if somebody else has it. */
+int ayrei_file_link_unnamed(int fd, const char *path);
+/* Renames, but never over another file: -EEXIST. */
+int ayrei_file_rename_new(const char *from, const char *to);
+int ayrei_file_unlink(const char *path);
+
+int ayrei_file_status(int fd, struct stat *ret_status);
+int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_status);
+int ayrei_file_set_mode(int fd, mode_t mode);
+int ayrei_file_truncate(int fd, uint64_t size_bytes);
+
+/*
+ * Allocates [0, size_bytes) of a file and makes it that size, or changes nothing
+ * that matters: -ENOSPC. -EOPNOTSUPP where the file system cannot promise.
+ */
+int ayrei_file_allocate(int fd, uint64_t size_bytes);
+/* The same for a file that nobody else uses yet: writes zeros where it has to. */
+int ayrei_file_allocate_private(int fd, uint64_t size_bytes);
+
+/* Up to length bytes at offset; fewer only at the end of the file. */
+ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset);
+/* All of them, or an error. */
+int ayrei_file_write_at(int fd, const void *buffer, size_t length, uint64_t offset);
+/* As read(2). */
+ssize_t ayrei_file_read(int fd, void *buffer, size_t length);
+
+int ayrei_file_sync(int fd);
+/* Everything of the file system that this file is on. */
+int ayrei_file_sync_all(int fd);
+/* Does the file live in memory (tmpfs, ramfs, hugetlbfs), gone with the machine? 1 or 0. */
+int ayrei_file_in_memory(int fd);
+/* Bytes that are free where the file or directory is; UINT64_MAX if there is no telling. */
+uint64_t ayrei_file_room(int fd);
+
+/* The path behind a descriptor, as the kernel tells it in /proc/self/fd. NUL-terminated. */
+int ayrei_file_path(int fd, char *path, size_t path_bytes);
+
+/* An exclusive lock that the kernel lets go when the last descriptor is closed. Blocks. */
+int ayrei_file_lock(int fd);
+int ayrei_file_unlock(int fd);

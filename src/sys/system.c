@@ -1,0 +1,33 @@
+/*
+ * Time, randomness, identity: thin verbs over the system calls.
+ */
+#include "sys/system.h"
+
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sys/result.h"
+
+int64_t ayrei_realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int ayrei_random(void *bytes, size_t length)
+{
+	/* Up to 256 bytes come whole (getrandom(2)). */
+	ssize_t got = AYREI_RESULT(getrandom(bytes, length, 0));
+
+	if (got < 0)
+		return (int)got;
+	return (size_t)got == length ? 0 : -EIO;
+}
+
+uint32_t ayrei_user(void)
+{
+	return geteuid();
+}
