@@ -48,7 +48,8 @@ struct ayre_error {
  * @text_bytes: room there; 512 is enough for any error
  *
  * The line is "OBJECT: MESSAGE" or "OBJECT: MESSAGE: DETAIL", without a
- * newline, MESSAGE being the C library's text for the code.
+ * newline. MESSAGE is the C library's text for the code, or ayre's own where the
+ * code has one of the meanings above that the C library's text would hide.
  *
  * Returns @text. Never fails. Since 0.1.
  */

@@ -114,6 +114,10 @@ struct ayre_segment_options {
 	 * which undoes the creation and is returned. It must not open the same
 	 * name. May be NULL.
 	 *
+	 * If the initialiser's process dies, the next creator's is called, on a
+	 * segment of zeros again. (Where two users race for one file, the loser's
+	 * may have run too, on memory that nobody sees.)
+	 *
 	 * (System V has no way to publish a segment whole: ayre's own openers
 	 * wait for the initialiser, a program that calls shmat(2) by itself
 	 * does not.)
@@ -325,10 +329,11 @@ struct ayre_segment_info {
 	size_t size;
 	enum ayre_backing backing;
 	bool typed;              /* it has a header of ayre's */
+	bool removed;            /* its name is gone; it lives as long as its users */
 	uint64_t size_bytes;     /* of data, now */
 	uint64_t header_bytes;   /* in front of the data: 0 if raw */
 	uint64_t resident_bytes; /* in memory or, for a file on a disk, allocated there */
-	uint64_t huge_bytes;     /* of this process's map, on huge pages */
+	uint64_t huge_bytes;     /* of this map, on huge pages; 0 unless HUGE was asked for */
 	uint32_t mode;           /* permission bits */
 	uint32_t uid;
 	uint32_t gid;

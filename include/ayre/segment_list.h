@@ -3,7 +3,12 @@
  *
  * System V segments come from the kernel's own table, POSIX segments from
  * /dev/shm, anonymous ones and mapped files from the maps of the processes.
- * Nothing is opened for writing, attached or changed by looking.
+ * Shared maps count; a private map of a file shares nothing.
+ *
+ * Looking changes nothing. Files are opened for reading, if at all, and none
+ * that the calling process has open itself. Only a System V segment that was
+ * asked for by name is attached, for a moment and read-only, because there is
+ * no other way to its tag; the kernel notes the time.
  */
 #pragma once
 
@@ -27,7 +32,7 @@ struct ayre_segment_user {
 	uint32_t uid;          /* effective user */
 	bool writable;         /* at least one of its maps of the segment is */
 	char command[16];      /* the kernel's short name of it */
-	uint64_t mapped_bytes; /* address space, whole pages */
+	uint64_t mapped_bytes; /* address space of all its maps of it, whole pages */
 	int64_t started_ns;    /* CLOCK_REALTIME: when the process began, so not mapped before */
 };
 
@@ -35,20 +40,35 @@ struct ayre_segment_entry {
 	enum ayre_backing backing;
 	/*
 	 * A name that ayre_segment_open() takes ("sysv:0x52000001", "shm:x",
-	 * "file:/tmp/x"). A memfd has no such name: "memfd:" and what its maker
-	 * called it. Removed: the name it had.
+	 * "file:/tmp/x"). Some have none: a memfd is "memfd:" and what its maker
+	 * called it, a private System V segment is "sysv:0x00000000". Removed:
+	 * the name it had. Any byte but NUL may stand in a name.
 	 */
 	const char *name;
-	bool removed;            /* has no name any more, lives only in its users */
-	const char *tag;         /* of a typed segment whose header could be read; else NULL */
-	uint64_t size_bytes;     /* the whole of it, with any header */
+	/*
+	 * The name does not lead to it any more, or not from here (the maps of a
+	 * process in another mount namespace): it lives in its users.
+	 */
+	bool removed;
+	/*
+	 * Of a typed segment whose header could be read; else NULL. System V:
+	 * only of the one that was asked for by name.
+	 */
+	const char *tag;
+	/*
+	 * The whole of it, with any header. If it has no name and this user may
+	 * not look at it (a process that maps it has closed its descriptor): as
+	 * far as it is mapped, and mode and resident_bytes are 0, the owner
+	 * UINT32_MAX.
+	 */
+	uint64_t size_bytes;
 	uint64_t resident_bytes; /* in memory or, for a file on a disk, allocated there */
 	uint32_t mode;           /* permission bits */
 	uint32_t uid;            /* owner */
 	uint32_t gid;
-	int64_t key; /* System V: key and id; else -1 */
-	int64_t id;
-	uint64_t attached_count; /* System V: the kernel's count of attachments; else those found */
+	int64_t key;             /* System V: the key, 0 if it is private or removed; else -1 */
+	int64_t id;              /* System V: the id; else -1 */
+	uint64_t attached_count; /* System V: the kernel's count; else the maps that were found */
 	uint64_t device;         /* else: where the inode is */
 	uint64_t inode;
 	int64_t changed_ns; /* CLOCK_REALTIME: last change the kernel noticed; -1: not known */
@@ -72,10 +92,16 @@ struct ayre_segment_list_options {
  * @ret_list: to be freed with ayre_segment_list_free()
  *
  * Processes that come or go while it looks may be missed. Maps of processes in
- * another IPC namespace do not count for System V segments of this one.
+ * another IPC namespace do not count for System V segments of this one. A file
+ * with several names is one segment.
  *
- * Returns 0, -ENOENT if options->name names nothing, -EINVAL, -ENOMEM, or a
- * negative errno from reading /proc. Since 0.1.
+ * Returns 0, or
+ *   -ENOENT  options->name names nothing
+ *   -EINVAL  options->name or options->backings can never be right
+ *   -EISDIR, -ELOOP, -ENODEV  options->name is a directory, a link in /dev/shm,
+ *            or another thing that is no segment
+ *   -ENOMEM  no memory
+ * or a negative errno from reading /proc or /dev/shm. Since 0.1.
  */
 int ayre_segment_list_new(const struct ayre_segment_list_options *options,
                           struct ayre_segment_list **ret_list, struct ayre_error *error)
@@ -96,7 +122,11 @@ size_t ayre_segment_list_count(const struct ayre_segment_list *list);
 const struct ayre_segment_entry *ayre_segment_list_entry(const struct ayre_segment_list *list,
                                                          size_t index);
 
-/** ayre_segment_list_unseen() - processes whose maps this user may not read */
+/**
+ * ayre_segment_list_unseen() - processes whose maps this user may not read
+ *
+ * Not among them: those that a /proc mounted with hidepid=2 does not even show.
+ */
 size_t ayre_segment_list_unseen(const struct ayre_segment_list *list);
 
 AYRE_END_DECLARATIONS

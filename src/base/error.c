@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,14 +45,31 @@ int ayrei_fail(struct ayre_error *error, int code, const char *step, const char 
 	return code;
 }
 
+/* Where ayre's meaning of a code is not the one that the C library has a text for. */
+static const char *message(int code, char *buffer, size_t buffer_bytes)
+{
+	switch (code) {
+	case -EMSGSIZE:
+		return "Size does not fit";
+	case -EMEDIUMTYPE:
+		return "Type differs";
+	case -ESTALE:
+		return "Cut short or replaced by another process";
+	case -EPROTO:
+		return "Malformed";
+	default:
+		return strerror_r(-code, buffer, buffer_bytes);
+	}
+}
+
 const char *ayre_error_text(const struct ayre_error *error, char *text, size_t text_bytes)
 {
 	char buffer[64];
-	const char *message = strerror_r(-error->code, buffer, sizeof(buffer));
 	int detail_length = (int)strnlen(error->detail, sizeof(error->detail));
 
 	snprintf(text, text_bytes, "%.*s: %s%s%.*s",
-	         (int)strnlen(error->object, sizeof(error->object)), error->object, message,
-	         detail_length ? ": " : "", detail_length, error->detail);
+	         (int)strnlen(error->object, sizeof(error->object)), error->object,
+	         message(error->code, buffer, sizeof(buffer)), detail_length ? ": " : "",
+	         detail_length, error->detail);
 	return text;
 }

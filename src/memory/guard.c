@@ -3,16 +3,18 @@
  *
  * Invariant: the handler reads the table of ranges without a lock, and what it reads of one
  * range belongs together. A thread can be stopped by SIGBUS anywhere, also inside
- * ayrei_guard_watch(), so the handler can wait for nobody. Each range is therefore published
- * by its end, stored last, and withdrawn by its end, stored first:
+ * ayrei_guard_watch(), so the handler can wait for nobody. Each range therefore has a version,
+ * odd while the range is being changed, and the handler looks at it twice:
  *
- *    watch:   begin, writable, lost = 0  then  end (release)
- *    forget:  end = 0 (release)          then  the slot is free
- *    handler: end (acquire), 0: skip;    then  begin <= address < end
+ *    thread 1 moves a range            thread 2 faults at X, between the two places
+ *    from above X ...                  end: above X
+ *    version 3, begin and end, 4
+ *    ... to below X                    begin: below X; so X is inside? version 2 is now 4: again
  *
- * Were end stored before begin, a handler could take an old begin with a new end, and put
- * zeros over somebody else's memory. A range is forgotten before its addresses are unmapped,
- * so the handler never sees addresses that have become another's; and it never frees slots.
+ * Without the version, zeros would be put over memory of the host's. A range that is odd is none:
+ * a segment belongs to one thread, so nobody touches it while its owner moves it. A range is
+ * forgotten before its addresses are unmapped, so the handler never sees addresses that have
+ * become another's. All accesses are sequentially consistent: none of this is on anybody's way.
  */
 #include <ayre/guard.h>
 
@@ -27,8 +29,9 @@
 #include "sys/map.h"
 
 struct ayrei_guard_range {
+	atomic_uint version;
 	_Atomic(uintptr_t) begin;
-	_Atomic(uintptr_t) end; /* 0: nothing to watch */
+	_Atomic(uintptr_t) end; /* begin: nothing to watch */
 	atomic_bool writable;
 	atomic_bool lost;
 	bool taken;                     /* under the lock */
@@ -51,7 +54,7 @@ static struct ayrei_guard_range *take_slot(void)
 		if (!range)
 			return NULL;
 		range->next = atomic_load(&ranges);
-		atomic_store_explicit(&ranges, range, memory_order_release);
+		atomic_store(&ranges, range);
 	}
 	range->taken = true;
 	return range;
@@ -76,16 +79,17 @@ void ayrei_guard_move(struct ayrei_guard_range *range, void *address, size_t len
 {
 	if (!range)
 		return;
-	atomic_store(&range->end, 0);
+	atomic_fetch_add(&range->version, 1);
 	atomic_store(&range->begin, (uintptr_t)address);
 	atomic_store(&range->end, (uintptr_t)address + length);
+	atomic_fetch_add(&range->version, 1);
 }
 
 void ayrei_guard_forget(struct ayrei_guard_range *range)
 {
 	if (!range)
 		return;
-	atomic_store(&range->end, 0);
+	ayrei_guard_move(range, NULL, 0);
 	pthread_mutex_lock(&lock);
 	range->taken = false;
 	pthread_mutex_unlock(&lock);
@@ -96,23 +100,33 @@ bool ayrei_guard_lost(const struct ayrei_guard_range *range)
 	return range && atomic_load(&range->lost);
 }
 
+static bool contains(struct ayrei_guard_range *range, uintptr_t address)
+{
+	unsigned int version;
+	bool inside;
+
+	do {
+		version = atomic_load(&range->version);
+		inside =
+			address >= atomic_load(&range->begin) && address < atomic_load(&range->end);
+	} while (atomic_load(&range->version) != version);
+	return inside && version % 2 == 0;
+}
+
 /* Puts a page of zeros where the fault was. false: not a range of ours. */
 static bool mend(uintptr_t address)
 {
 	size_t page = ayrei_page_bytes();
-	struct ayrei_guard_range *range = atomic_load_explicit(&ranges, memory_order_acquire);
+	struct ayrei_guard_range *range = atomic_load(&ranges);
 
-	for (; range; range = range->next) {
-		uintptr_t end = atomic_load(&range->end);
-
-		if (end == 0 || address >= end || address < atomic_load(&range->begin))
-			continue;
-		/* Marked first: a thread that reads the zeros finds the mark. */
-		atomic_store(&range->lost, true);
-		return ayrei_map_zeros((void *)(address - address % page), page,
-		                       atomic_load(&range->writable)) == 0;
-	}
-	return false;
+	while (range && !contains(range, address))
+		range = range->next;
+	if (!range)
+		return false;
+	/* Marked first: a thread that reads the zeros finds the mark. */
+	atomic_store(&range->lost, true);
+	return ayrei_map_zeros((void *)(address - address % page), page,
+	                       atomic_load(&range->writable)) == 0;
 }
 
 /* As if the guard were not there: the handler before it, or the default, which ends us. */
@@ -122,7 +136,7 @@ static void pass_on(int number, siginfo_t *info, void *context)
 		before.sa_sigaction(number, info, context);
 	} else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
 		before.sa_handler(number);
-	} else {
+	} else if (info->si_code > 0 || before.sa_handler == SIG_DFL) {
 		/* The fault happens again when we return, without us; one that was sent does not. */
 		struct sigaction fatal = {.sa_handler = SIG_DFL};
 

@@ -142,6 +142,9 @@ int ayre_segment_open(const struct ayre_segment_options *options, const char *na
 		ayre_segment_close(segment);
 		return result;
 	}
+	/* Attempts on the way have left their marks there. */
+	if (error)
+		memset(error, 0, sizeof(*error));
 	*ret_segment = segment;
 	return result;
 }
@@ -195,8 +198,12 @@ void ayre_segment_close(struct ayre_segment *segment)
 int ayre_segment_remove(const char *name, struct ayre_error *error)
 {
 	struct ayrei_segment_name parsed;
-	int result = ayrei_segment_name_parse(name, &parsed, error);
+	int result;
 
+	if (!name)
+		return ayrei_fail(error, -EINVAL, "name", "anonymous segment",
+		                  "it has no name that could be removed");
+	result = ayrei_segment_name_parse(name, &parsed, error);
 	if (result < 0)
 		return result;
 	if (parsed.backing == AYRE_BACKING_SYSV)
@@ -294,26 +301,20 @@ const char *ayre_segment_tag(const struct ayre_segment *segment)
 
 static int inform_sysv(const struct ayre_segment *segment, struct ayre_segment_info *info)
 {
-	struct ayrei_sysv_status *table, status;
-	ssize_t count;
-	int result = ayrei_sysv_status(segment->sysv_id, &status);
+	struct ayrei_sysv_status status;
+	/* What is resident stands only in the table. */
+	int result = ayrei_sysv_look_up(segment->sysv_id, &status);
 
 	if (result < 0)
 		return result;
-	/* What is resident stands only in the table. */
-	count = ayrei_sysv_table(&table);
-	if (count < 0)
-		return (int)count;
-	for (ssize_t i = 0; i < count; i++)
-		if (table[i].id == status.id)
-			info->resident_bytes = table[i].resident_bytes;
-	free(table);
+	info->resident_bytes = status.resident_bytes;
 	info->mode = status.mode;
 	info->uid = status.uid;
 	info->gid = status.gid;
 	info->key = (uint32_t)status.key;
 	info->id = status.id;
 	info->changed_ns = status.changed_ns;
+	info->removed = status.removed;
 	info->size_bytes = status.size_bytes - segment->header_bytes;
 	return 0;
 }
@@ -328,6 +329,7 @@ static int inform_file(const struct ayre_segment *segment, struct ayre_segment_i
 	info->mode = status.st_mode & 0777;
 	info->uid = status.st_uid;
 	info->gid = status.st_gid;
+	info->removed = status.st_nlink == 0;
 	info->device = status.st_dev;
 	info->inode = status.st_ino;
 	info->resident_bytes = (uint64_t)status.st_blocks * 512;
@@ -356,7 +358,7 @@ int ayre_segment_get_info(const struct ayre_segment *segment, struct ayre_segmen
 	if (size < sizeof(size))
 		return -EINVAL;
 	result = segment->sysv_id >= 0 ? inform_sysv(segment, &info) : inform_file(segment, &info);
-	if (result == 0 && segment->base)
+	if (result == 0 && segment->base && segment->want_huge)
 		huge = ayrei_map_huge_bytes(segment->base, segment->mapped_bytes);
 	if (result == 0 && huge < 0)
 		result = (int)huge;

@@ -11,9 +11,9 @@
  * A creator that dies leaves an unnamed file, which the kernel frees.
  *
  * Beside the name there can be ".NAME.ayre-creating", locked by a creator: always where the
- * file system has no unnamed files, because it then is the file that will be renamed; and for
- * large segments, so that of a hundred creators only one allocates. A dead creator's is taken
- * over by the next one, since the kernel let its lock go.
+ * file system has no unnamed files, because it then is the file that will be renamed; and where
+ * creating is work, so that of a hundred creators only one allocates much or runs the caller's
+ * initialiser. A dead creator's is taken over by the next one, since the kernel let its lock go.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 #include "sys/map.h"
 #include "sys/system.h"
 
-/* From this size on, one allocates while the others wait. Below, the wait costs more. */
+/* From this size on, one allocates while the others wait. Below, waiting costs more. */
 #define LARGE_BYTES (1u << 20)
 
 struct place {
@@ -84,6 +84,18 @@ static int accept_fd(const struct ayrei_segment_request *request, struct ayre_se
 	return ayrei_view_map(request, segment, !segment->read_only);
 }
 
+/* Whose it is explains why it is not ours. */
+static int explain_denied(const struct ayrei_segment_request *request, int code)
+{
+	struct stat status;
+
+	if (ayrei_path_status(request->name.path, true, &status) < 0)
+		return fail(request, code, "open");
+	return ayrei_fail(request->error, code, "open", request->label,
+	                  "it belongs to user %u and has mode %04o", status.st_uid,
+	                  status.st_mode & 0777);
+}
+
 static int open_existing(const struct ayrei_segment_request *request, struct ayre_segment *segment)
 {
 	int flags = segment->read_only ? O_RDONLY : O_RDWR;
@@ -94,7 +106,7 @@ static int open_existing(const struct ayrei_segment_request *request, struct ayr
 		flags |= O_NOFOLLOW;
 	fd = ayrei_file_open(request->name.path, flags, 0);
 	if (fd < 0)
-		return fail(request, fd, "open");
+		return fd == -EACCES ? explain_denied(request, fd) : fail(request, fd, "open");
 	segment->fd = fd;
 	return accept_fd(request, segment);
 }
@@ -245,10 +257,12 @@ static int create(const struct ayrei_segment_request *request, struct ayre_segme
 {
 	int lock = -1, result;
 
-	if (ayrei_segment_total(request) >= LARGE_BYTES && place->creating[0]) {
+	bool costly = ayrei_segment_total(request) >= LARGE_BYTES || request->options.initialize;
+
+	if (costly && place->creating[0]) {
 		struct stat status;
 
-		/* To save work, not for correctness: without it the link still decides. */
+		/* To do the work once, not for correctness: without it the link still decides. */
 		lock = lock_creating(place);
 		if (lock >= 0 && ayrei_path_status(request->name.path, false, &status) == 0) {
 			unlock_creating(place, lock);
@@ -286,6 +300,9 @@ static int try_create(const struct ayrei_segment_request *request, struct ayre_s
 	if (result == -ENOENT && ayrei_path_status(place.directory, true, &status) == -ENOENT)
 		return ayrei_fail(request->error, result, "create", request->label,
 		                  "there is no directory %s", place.directory);
+	/* A name that is there by now is there, also where there is no room for a second one. */
+	if (result == -ENOSPC && ayrei_path_status(request->name.path, false, &status) == 0)
+		result = fail(request, -EEXIST, "create");
 	if (result < 0)
 		reset(request, segment);
 	return result < 0 ? result : finish(request, segment);

@@ -19,7 +19,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -48,39 +47,30 @@ static int fail(const struct ayrei_segment_request *request, int code, const cha
 	return ayrei_fail(request->error, code, step, request->label, NULL);
 }
 
-/* The mode of a segment that we may not look into: it stands in the table for all to read. */
-static int mode_from_table(int id)
+static int explain_denied(const struct ayrei_segment_request *request,
+                          const struct ayrei_sysv_status *status, const char *step)
 {
-	struct ayrei_sysv_status *table;
-	ssize_t count = ayrei_sysv_table(&table);
-	int mode = -EIDRM;
-
-	if (count < 0)
-		return (int)count;
-	for (ssize_t i = 0; i < count; i++)
-		if (table[i].id == id)
-			mode = (int)table[i].mode;
-	free(table);
-	return mode;
+	return ayrei_fail(request->error, -EACCES, step, request->label,
+	                  "it belongs to user %" PRIu32 " and has mode %04" PRIo32, status->uid,
+	                  status->mode);
 }
 
 /* Finds the segment that the key has now. -EAGAIN: it is unfinished; *ret_status says more. */
 static int find(const struct ayrei_segment_request *request, struct ayrei_sysv_status *ret_status)
 {
 	int id = ayrei_sysv_find(request->name.key);
-	int result, mode;
+	int result, denied;
 
 	if (id < 0)
 		return fail(request, id, "shmget");
-	result = ayrei_sysv_status(id, ret_status);
-	if (result == -EACCES) {
-		ret_status->id = id;
-		mode = mode_from_table(id);
-		return mode == UNFINISHED_MODE ? -EAGAIN : fail(request, result, "shmctl");
-	}
+	result = denied = ayrei_sysv_status(id, ret_status);
+	if (denied == -EACCES)
+		result = ayrei_sysv_look_up(id, ret_status);
 	if (result < 0)
 		return fail(request, result, "shmctl");
-	return ret_status->mode == UNFINISHED_MODE ? -EAGAIN : 0;
+	if (ret_status->mode == UNFINISHED_MODE)
+		return -EAGAIN;
+	return denied == -EACCES ? explain_denied(request, ret_status, "shmctl") : 0;
 }
 
 static int attach(const struct ayrei_segment_request *request, struct ayre_segment *segment, int id,
@@ -120,6 +110,8 @@ static int open_existing(const struct ayrei_segment_request *request, struct ayr
 	if (result < 0)
 		return result;
 	result = attach(request, segment, status.id, !segment->read_only);
+	if (result == -EACCES)
+		return explain_denied(request, &status, "shmat");
 	if (result < 0)
 		return result;
 	segment->mapped_bytes = status.size_bytes;
@@ -143,6 +135,10 @@ static int make(const struct ayrei_segment_request *request, uint32_t mode)
 		                  "%" PRIu64 " bytes are more than this machine allows "
 		                  "(kernel.shmmax is %" PRIu64 ")",
 		                  total, limit);
+	if (id == -ENOMEM)
+		return ayrei_fail(request->error, id, "shmget", request->label,
+		                  "%" PRIu64 " bytes are more than this machine can promise",
+		                  total);
 	if (id == -ENOSPC)
 		return ayrei_fail(request->error, id, "shmget", request->label,
 		                  "the machine's System V segments are used up (kernel.shmmni, "

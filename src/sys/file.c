@@ -49,10 +49,15 @@ int ayrei_file_open_unnamed(const char *directory)
 int ayrei_file_link_unnamed(int fd, const char *path)
 {
 	char self[40];
+	int result;
 
-	/* By way of /proc, because AT_EMPTY_PATH asks for a privilege. */
+	/* By way of /proc, because AT_EMPTY_PATH asks for a privilege before Linux 6.10. */
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	return AYREI_RESULT(linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+	result = AYREI_RESULT(linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+	/* No /proc here. */
+	if (result == -ENOENT)
+		result = AYREI_RESULT(linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH));
+	return result;
 }
 
 int ayrei_file_rename_new(const char *from, const char *to)

@@ -188,6 +188,24 @@ ssize_t ayrei_sysv_table(struct ayrei_sysv_status **ret_entries)
 	return (ssize_t)count;
 }
 
+int ayrei_sysv_look_up(int id, struct ayrei_sysv_status *ret_status)
+{
+	struct ayrei_sysv_status *entries;
+	ssize_t count = ayrei_sysv_table(&entries);
+	int result = -EIDRM;
+
+	if (count < 0)
+		return (int)count;
+	for (ssize_t i = 0; i < count; i++) {
+		if (entries[i].id != id)
+			continue;
+		*ret_status = entries[i];
+		result = 0;
+	}
+	free(entries);
+	return result;
+}
+
 int ayrei_sysv_lock(key_t key)
 {
 	/* Both or neither: wait until nobody holds it, and hold it. */

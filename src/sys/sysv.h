@@ -42,6 +42,8 @@ uint64_t ayrei_sysv_limit(void);
  * number of entries; *ret_entries is to be freed.
  */
 ssize_t ayrei_sysv_table(struct ayrei_sysv_status **ret_entries);
+/* One entry of the table, which all may read: also of a segment that this user may not ask of. */
+int ayrei_sysv_look_up(int id, struct ayrei_sysv_status *ret_status);
 
 /*
  * A lock under a key: one System V semaphore whose value is the number of holders and
