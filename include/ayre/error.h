@@ -45,7 +45,7 @@ struct ayre_error {
  * ayre_error_text() - an error as one line for people
  * @error: borrowed
  * @text: where the line goes; always NUL-terminated if @text_bytes > 0
- * @text_bytes: room there; 512 is enough for any error
+ * @text_bytes: room there; 640 is enough for any error
  *
  * The line is "OBJECT: MESSAGE" or "OBJECT: MESSAGE: DETAIL", without a
  * newline. MESSAGE is the C library's text for the code, or ayre's own where the

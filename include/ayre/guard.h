@@ -30,15 +30,16 @@ AYRE_BEGIN_DECLARATIONS
  * open are covered. A handler that the host installs later takes the guard's
  * place unless it chains.
  *
- * Returns 1 if it was installed, 0 if it already stood, or the negative errno
- * of sigaction(2). Since 0.1.
+ * Returns 1 if it was installed, 0 if it already stood, -EBUSY if the host has
+ * since installed another handler on top, or the negative errno of
+ * sigaction(2). Since 0.1.
  */
 int ayre_guard_install(void) AYRE_MUST_CHECK;
 
 /**
  * ayre_guard_remove() - put back the handler that the guard took over from
  *
- * Returns 0, -EAGAIN if the guard is not installed, or -EBUSY if the host has
+ * Returns 0, -ENOENT if the guard is not installed, or -EBUSY if the host has
  * since installed another handler on top, which stays. Since 0.1.
  */
 int ayre_guard_remove(void) AYRE_MUST_CHECK;

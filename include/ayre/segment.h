@@ -86,7 +86,7 @@ struct ayre_segment_options {
 	size_t size;
 	uint32_t flags; /* enum ayre_segment_flags */
 	/*
-	 * Permission bits (0001 to 0666) of a segment that this call creates; 0
+	 * Permission bits of a segment that this call creates, of those in 0666; 0
 	 * means 0644. They are set as given: the umask does not apply.
 	 */
 	uint32_t mode;
@@ -134,11 +134,14 @@ struct ayre_segment_options {
  * @error: says which step failed and why; may be NULL
  *
  * The space is allocated at creation: a full file system is -ENOSPC here and
- * never a SIGBUS later. (A sparse file made by somebody else is as it is:
- * ayre_segment_write() into a hole reports -ENOSPC, a pointer cannot.)
+ * never a SIGBUS later. (System V memory is promised by the kernel's accounting,
+ * or touched at once with POPULATE. A sparse file made by somebody else is as it
+ * is: ayre_segment_write() into a hole reports -ENOSPC, a pointer cannot.) As of
+ * any write, RLIMIT_FSIZE is -EFBIG to a process that ignores SIGXFSZ.
  *
- * Blocks only while another process initialises a System V segment of the
- * same key, and ends that wait when the kernel says that process is dead.
+ * Blocks only while another process creates the same segment, if that is work: an
+ * initialiser, or 1 MiB or more. The wait ends when the kernel says that process
+ * is dead.
  *
  * Returns 1 if this call created the segment, 0 if it was there, or
  *   -ENOENT       it is missing, and CREATE was not asked for
@@ -150,6 +153,9 @@ struct ayre_segment_options {
  *   -EACCES       no permission
  *   -EOPNOTSUPP   this backing cannot do what the flags ask for
  *   -EINVAL       the name, the size or the flags can never be right
+ *   -EISDIR, -ENODEV, -ELOOP, -ENAMETOOLONG  the name leads to no regular file
+ *   -EPERM        a dead user's unfinished System V segment is in the way
+ *   -ENOMEM
  * Since 0.1.
  */
 int ayre_segment_open(const struct ayre_segment_options *options, const char *name,
@@ -235,7 +241,8 @@ const char *ayre_segment_tag(const struct ayre_segment *segment);
  * Returns 0, or
  *   -ERANGE  offset and length reach beyond ayre_segment_size()
  *   -ESTALE  the file is shorter than that by now
- *   -ENOSPC  a hole in somebody's sparse file could not be filled
+ *   -ENOSPC  a hole in somebody's sparse file could not be filled; the bytes
+ *            before it may be written
  *   -EACCES  write: the handle is read-only
  * Since 0.1.
  */
@@ -329,7 +336,7 @@ struct ayre_segment_info {
 	size_t size;
 	enum ayre_backing backing;
 	bool typed;              /* it has a header of ayre's */
-	bool removed;            /* its name is gone; it lives as long as its users */
+	bool removed;            /* the name it had is gone; it lives as long as its users */
 	uint64_t size_bytes;     /* of data, now */
 	uint64_t header_bytes;   /* in front of the data: 0 if raw */
 	uint64_t resident_bytes; /* in memory or, for a file on a disk, allocated there */
@@ -341,7 +348,8 @@ struct ayre_segment_info {
 	int64_t id;      /* System V: the id that shmat(2) takes; else -1 */
 	uint64_t device; /* else: st_dev and st_ino */
 	uint64_t inode;
-	int64_t changed_ns; /* CLOCK_REALTIME: bytes, size or mode last changed, as far as the kernel notices */
+	/* CLOCK_REALTIME: the last change that the kernel noticed; System V: or attach, or detach. */
+	int64_t changed_ns;
 	int64_t created_ns; /* CLOCK_REALTIME: from the header; -1 if raw */
 };
 

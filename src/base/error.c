@@ -57,6 +57,8 @@ static const char *message(int code, char *buffer, size_t buffer_bytes)
 		return "Cut short or replaced by another process";
 	case -EPROTO:
 		return "Malformed";
+	case INT32_MIN:
+		return "Malformed";
 	default:
 		return strerror_r(-code, buffer, buffer_bytes);
 	}
@@ -64,12 +66,14 @@ static const char *message(int code, char *buffer, size_t buffer_bytes)
 
 const char *ayre_error_text(const struct ayre_error *error, char *text, size_t text_bytes)
 {
-	char buffer[64];
+	char buffer[64], line[640];
 	int detail_length = (int)strnlen(error->detail, sizeof(error->detail));
 
-	snprintf(text, text_bytes, "%.*s: %s%s%.*s",
+	snprintf(line, sizeof(line), "%.*s: %s%s%.*s",
 	         (int)strnlen(error->object, sizeof(error->object)), error->object,
 	         message(error->code, buffer, sizeof(buffer)), detail_length ? ": " : "",
 	         detail_length, error->detail);
+	if (text_bytes)
+		set_text(text, text_bytes, line);
 	return text;
 }

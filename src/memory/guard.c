@@ -157,6 +157,16 @@ static void handle(int number, siginfo_t *info, void *context)
 	errno = saved;
 }
 
+/* 0 if SIGBUS comes to us first; -EBUSY if the host has put another handler there since. */
+static int is_on_top(void)
+{
+	struct sigaction current;
+
+	if (sigaction(SIGBUS, NULL, &current) == -1)
+		return -errno;
+	return (current.sa_flags & SA_SIGINFO) && current.sa_sigaction == handle ? 0 : -EBUSY;
+}
+
 int ayre_guard_install(void)
 {
 	struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -164,7 +174,10 @@ int ayre_guard_install(void)
 
 	sigemptyset(&action.sa_mask);
 	pthread_mutex_lock(&lock);
-	if (!installed) {
+	if (installed) {
+		/* Not twice: a handler on top that chains to us would be chained to by us. */
+		result = is_on_top();
+	} else {
 		/* Known before the handler can run, which is as soon as it is installed. */
 		result = sigaction(SIGBUS, NULL, &before);
 		if (result == 0)
@@ -178,15 +191,11 @@ int ayre_guard_install(void)
 
 int ayre_guard_remove(void)
 {
-	struct sigaction current;
-	int result = -EAGAIN;
+	int result = -ENOENT;
 
 	pthread_mutex_lock(&lock);
 	if (installed) {
-		result = sigaction(SIGBUS, NULL, &current) == 0 ? 0 : -errno;
-		if (result == 0 &&
-		    !((current.sa_flags & SA_SIGINFO) && current.sa_sigaction == handle))
-			result = -EBUSY;
+		result = is_on_top();
 		if (result == 0)
 			result = sigaction(SIGBUS, &before, NULL) == 0 ? 0 : -errno;
 		installed = result != 0;

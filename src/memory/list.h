@@ -16,6 +16,8 @@
 #include <ayre/segment_list.h>
 
 #define AYREI_LIST_SHM "/dev/shm/"
+/* As the kernel calls a memfd, with " (deleted)" behind its name. */
+#define AYREI_LIST_MEMFD "/memfd:"
 
 struct ayrei_processes;
 

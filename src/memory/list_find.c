@@ -92,11 +92,26 @@ static int find_sysv_named(struct ayrei_list_search *search, const struct ayrei_
 
 /* --- files --- */
 
+static int name_file(struct ayrei_list_record *record, const char *path)
+{
+	size_t length = strlen(path), directory = strlen(AYREI_LIST_SHM);
+
+	switch (record->entry.backing) {
+	case AYRE_BACKING_SHM:
+		return ayrei_list_set_name(record, "shm:", path + directory, length - directory);
+	case AYRE_BACKING_MEMFD:
+		/* It never was in a directory, so it is not removed either. */
+		record->entry.removed = false;
+		return ayrei_list_set_name(record, "", path + 1, length - 1 - strlen(" (deleted)"));
+	default:
+		return ayrei_list_set_name(record, "file:", path, length);
+	}
+}
+
 static int add_file(struct ayrei_list_search *search, enum ayre_backing backing, const char *path,
                     int fd, const struct stat *status)
 {
 	struct ayrei_list_identity identity = {.device = status->st_dev, .inode = status->st_ino};
-	size_t prefix = backing == AYRE_BACKING_SHM ? strlen(AYREI_LIST_SHM) : 0;
 	struct ayrei_list_record *record;
 	int result;
 
@@ -108,8 +123,7 @@ static int add_file(struct ayrei_list_search *search, enum ayre_backing backing,
 		return -ENOMEM;
 	ayrei_list_set_status(record, status);
 	record->vague = ayrei_process_device_is_vague(fd);
-	result = ayrei_list_set_name(record, prefix ? "shm:" : "file:", path + prefix,
-	                             strlen(path) - prefix);
+	result = name_file(record, path);
 	return result < 0 ? result : ayrei_look_tag(record, fd, status, &search->own);
 }
 
@@ -171,7 +185,11 @@ static int find_file_named(struct ayrei_list_search *search, const struct ayrei_
 	/* As maps call it, and so a list of everything: absolute, without links. */
 	if (!is_file || ayrei_file_path(fd, path, sizeof(path)) < 0)
 		strcpy(path, name->path);
-	result = add_file(search, name->backing, path, fd, &status);
+	/* By way of /proc/PID/fd: an anonymous segment. */
+	if (strncmp(path, AYREI_LIST_MEMFD, strlen(AYREI_LIST_MEMFD)) == 0)
+		result = add_file(search, AYRE_BACKING_MEMFD, path, fd, &status);
+	else
+		result = add_file(search, name->backing, path, fd, &status);
 	return result < 0 ? ayrei_fail(search->error, result, "list", name->given, NULL) : 0;
 }
 

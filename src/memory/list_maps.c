@@ -52,7 +52,7 @@ static enum ayre_backing backing_of(const char *path)
 		return AYRE_BACKING_FILE;
 	if (after(path, "/SYSV"))
 		return AYRE_BACKING_SYSV;
-	if (after(path, "/memfd:"))
+	if (after(path, AYREI_LIST_MEMFD))
 		return AYRE_BACKING_MEMFD;
 	/* The kernel's own memory: "/dev/zero", "/anon_hugepage", "/[aio]", "/i915" and others. */
 	return after(path, "/dev/") || !strchr(path + 1, '/') ? 0 : AYRE_BACKING_FILE;

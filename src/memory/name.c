@@ -37,8 +37,10 @@ static int parse_shm(const char *text, struct ayrei_segment_name *name, struct a
 	if (strchr(text, '/'))
 		return ayrei_fail(error, -EINVAL, "name", name->given,
 		                  "a POSIX name has no slash inside; a path is file:PATH");
-	if (!*text || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+	if (!*text)
 		return ayrei_fail(error, -EINVAL, "name", name->given, "the name is empty");
+	if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return ayrei_fail(error, -EINVAL, "name", name->given, "that is a directory");
 	if (strlen(text) > NAME_MAX)
 		return ayrei_fail(error, -ENAMETOOLONG, "name", name->given,
 		                  "a POSIX name has at most %d bytes", NAME_MAX);
@@ -122,6 +124,10 @@ int ayrei_segment_name_parse(const char *text, struct ayrei_segment_name *ret_na
 		return parse_shm(rest, ret_name, error);
 	if ((rest = after(text, "file:")))
 		return parse_file(rest, ret_name, error);
+	if (after(text, "memfd:"))
+		return ayrei_fail(
+			error, -EINVAL, "name", text,
+			"an anonymous segment has no name; file:/proc/PID/fd/N reaches it");
 	if (strchr(text, '/'))
 		return parse_file(text, ret_name, error);
 	return parse_shm(text, ret_name, error);

@@ -256,7 +256,7 @@ int ayrei_segment_accept(const struct ayrei_segment_request *request, struct ayr
 int ayrei_segment_initialize(const struct ayrei_segment_request *request,
                              struct ayre_segment *segment)
 {
-	struct ayrei_segment_header *header = (struct ayrei_segment_header *)segment->base;
+	struct ayrei_segment_header *header = (void *)segment->base;
 	int result = 0;
 
 	if (request->options.tag) {
@@ -329,7 +329,7 @@ static int inform_file(const struct ayre_segment *segment, struct ayre_segment_i
 	info->mode = status.st_mode & 0777;
 	info->uid = status.st_uid;
 	info->gid = status.st_gid;
-	info->removed = status.st_nlink == 0;
+	info->removed = status.st_nlink == 0 && segment->backing != AYRE_BACKING_MEMFD;
 	info->device = status.st_dev;
 	info->inode = status.st_ino;
 	info->resident_bytes = (uint64_t)status.st_blocks * 512;

@@ -1,9 +1,9 @@
 /*
  * The processes of the machine, through /proc.
  *
- * Invariant: a process may vanish between any two calls, which is told from every other failure
- * (-ESRCH). Its files in /proc never answer for another one once they are open; between two of
- * them the kernel would have to go through all numbers for that.
+ * Invariant: a process may vanish between any two calls, and that is told from every other
+ * failure (-ESRCH). A file of /proc, once open, never answers for another process that has got
+ * the same number since.
  */
 #include "sys/process.h"
 
