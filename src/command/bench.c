@@ -1,0 +1,160 @@
+/*
+ * ayre bench: how fast it is here, beside what the machine itself gives.
+ *
+ * Invariant: nothing is printed to standard output before all is measured, so that what is
+ * there is a whole report.
+ */
+#include "command/bench.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/command.h"
+#include "command/output.h"
+
+#define FULL_ROUNDS    9
+#define FULL_LEAST_NS  20000000
+#define QUICK_ROUNDS   3
+#define QUICK_LEAST_NS 4000000
+
+static const struct bench benches[] = {
+	{"file", "files read, written and appended to by calls, against mapped ones",
+         bench_file_run},
+};
+
+#define BENCH_COUNT COUNT_OF(benches)
+
+struct bench_options {
+	bool json, quick;
+	const char *plot;
+};
+
+static const struct command_option bench_table[] = {
+	{"json", OPTION_FLAG, NULL, offsetof(struct bench_options, json), "one JSON document"},
+	{"plot", OPTION_TEXT, "FILE.svg", offsetof(struct bench_options, plot),
+         "also draw it, into this file"},
+	{"quick", OPTION_FLAG, NULL, offsetof(struct bench_options, quick),
+         "a few seconds: smaller files, fewer rounds, wider spread"},
+};
+
+static int refuse_name(const char *name)
+{
+	char known[256] = "all";
+
+	for (size_t i = 0; i < BENCH_COUNT; i++) {
+		strncat(known, ", ", sizeof(known) - strlen(known) - 1);
+		strncat(known, benches[i].name, sizeof(known) - strlen(known) - 1);
+	}
+	return output_usage("'%s' is no benchmark; there are: %s", name, known);
+}
+
+/* Each at most once, in the order of the table. */
+static int choose(int name_count, char **names, bool wanted[BENCH_COUNT])
+{
+	for (size_t i = 0; i < BENCH_COUNT; i++)
+		wanted[i] = name_count == 0;
+	for (int n = 0; n < name_count; n++) {
+		bool known = false;
+
+		for (size_t i = 0; i < BENCH_COUNT; i++) {
+			if (strcmp(names[n], benches[i].name) != 0 && strcmp(names[n], "all") != 0)
+				continue;
+			wanted[i] = true;
+			known = true;
+		}
+		if (!known)
+			return refuse_name(names[n]);
+	}
+	return EXIT_DONE;
+}
+
+static int print_json(const struct bench_machine *machine, struct bench_report *const *reports,
+                      size_t report_count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < report_count; i++) {
+		if (json_array_append_new(list, bench_report_json(reports[i])) == -1) {
+			json_decref(list);
+			list = NULL;
+		}
+	}
+	return output_json(json_pack("{s:o, s:o}", "benchmarks", list, "machine",
+	                             bench_machine_json(machine)));
+}
+
+static int print(const struct bench_options *given, const struct bench_machine *machine,
+                 struct bench_report *const *reports, size_t report_count)
+{
+	int result;
+
+	if (given->json)
+		return print_json(machine, reports, report_count);
+	result = bench_print_machine(machine, &reports[0]->settings);
+	for (size_t i = 0; result == EXIT_DONE && i < report_count; i++)
+		result = bench_print_table(reports[i]);
+	return result;
+}
+
+static int measure(const struct bench_options *given, const bool wanted[BENCH_COUNT],
+                   const struct bench_machine *machine, struct bench_report **reports,
+                   size_t *report_count)
+{
+	int result = EXIT_DONE;
+
+	for (size_t i = 0; result == EXIT_DONE && i < BENCH_COUNT; i++) {
+		struct bench_report *report;
+
+		if (!wanted[i])
+			continue;
+		report = calloc(1, sizeof(*report));
+		if (!report)
+			return output_fail("%s", strerror(ENOMEM));
+		reports[(*report_count)++] = report;
+		report->name = benches[i].name;
+		report->settings.quick = given->quick;
+		report->settings.rounds = given->quick ? QUICK_ROUNDS : FULL_ROUNDS;
+		report->settings.least_ns = given->quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
+		result = benches[i].run(report, machine);
+	}
+	return result;
+}
+
+static int run_bench(void *values, int operand_count, char **operands)
+{
+	const struct bench_options *given = values;
+	struct bench_report *reports[BENCH_COUNT] = {0};
+	struct bench_machine machine;
+	bool wanted[BENCH_COUNT];
+	size_t count = 0;
+	int result = choose(operand_count, operands, wanted);
+
+	if (result == EXIT_DONE && given->plot)
+		result = bench_plot_check(given->plot);
+	if (result != EXIT_DONE)
+		return result;
+	bench_machine_look(&machine);
+	result = measure(given, wanted, &machine, reports, &count);
+	if (result == EXIT_DONE)
+		result = print(given, &machine, reports, count);
+	if (result == EXIT_DONE && given->plot)
+		result = bench_plot_write(given->plot, &machine, reports, count);
+	for (size_t i = 0; i < count; i++)
+		free(reports[i]);
+	return result;
+}
+
+const struct command bench_command = {
+	.verb = "bench",
+	.summary = "Measure this machine: files by calls and mapped, beside its memory",
+	.synopsis = "[NAME]... [--json] [--plot FILE.svg] [--quick]",
+	.examples = "  ayre bench file                       files, read, written and mapped\n"
+		    "  ayre bench --quick --plot files.svg   all there are, in a few seconds\n"
+		    "  ayre bench file --json | jq '.benchmarks[].floors'\n",
+	.options = bench_table,
+	.option_count = COUNT_OF(bench_table),
+	.most_operands = -1,
+	.run = run_bench,
+	.values_bytes = sizeof(struct bench_options),
+};

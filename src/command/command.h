@@ -1,0 +1,66 @@
+/*
+ * What a subcommand is: a row in a table. From the rows come the dispatch, the parsing of the
+ * options and the help, so that the three cannot differ.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_DEADLINE = 124,
+};
+
+enum option_kind {
+	OPTION_FLAG, /* bool */
+	OPTION_SIZE, /* struct size_option */
+	OPTION_MODE, /* uint32_t, 0: not given */
+	OPTION_TEXT, /* const char *, NULL: not given */
+};
+
+/* What an option's value is stored in, where "not given" has to be told from zero. */
+struct size_option {
+	bool given;
+	uint64_t bytes;
+};
+
+struct command_option {
+	const char *name; /* without the dashes */
+	enum option_kind kind;
+	const char *argument; /* its name in the help; NULL for a flag */
+	size_t offset;        /* in the command's struct of options */
+	const char *help;
+};
+
+struct command {
+	const char *noun; /* NULL: the verb stands alone */
+	const char *verb;
+	const char *summary;  /* one line */
+	const char *synopsis; /* what follows the name */
+	const char *examples; /* lines, each a whole command */
+	const struct command_option *options;
+	size_t option_count;
+	int least_operands, most_operands; /* most < 0: any number */
+	/* values: the zeroed struct that the options point into. Returns an exit code. */
+	int (*run)(void *values, int operand_count, char **operands);
+	size_t values_bytes;
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Every command; ends with a row whose verb is NULL. */
+extern const struct command *const commands[];
+
+extern const struct command bench_command;
+extern const struct command segment_create_command;
+extern const struct command segment_list_command;
+extern const struct command segment_read_command;
+extern const struct command segment_remove_command;
+extern const struct command segment_resize_command;
+extern const struct command segment_show_command;
+extern const struct command segment_sync_command;
+extern const struct command segment_write_command;

@@ -1,0 +1,182 @@
+/*
+ * What the command says, and how it ends when nobody can hear it.
+ */
+#include "command/output.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command/command.h"
+
+static const char *speaking_noun, *speaking_verb;
+static bool write_reported;
+
+void output_name(const char *noun, const char *verb)
+{
+	speaking_noun = noun;
+	speaking_verb = verb;
+}
+
+static void say(const char *format, va_list arguments)
+{
+	char text[1024], line[1200];
+	size_t length;
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	/* A name can hold anything; an error is one line all the same. */
+	for (char *c = text; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	snprintf(line, sizeof(line), "ayre: %s%s%s%s%s\n", speaking_noun ? speaking_noun : "",
+	         speaking_noun ? (speaking_verb ? " " : ": ") : "",
+	         speaking_verb ? speaking_verb : "", speaking_verb ? ": " : "", text);
+	/* In one piece, so that the lines of two processes do not mix. */
+	length = strlen(line);
+	fflush(stdout);
+	(void)!write(STDERR_FILENO, line, length);
+}
+
+int output_fail(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+	return EXIT_FAILED;
+}
+
+int output_usage(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+	return EXIT_USAGE;
+}
+
+void output_note(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+}
+
+int output_error(const struct ayre_error *error)
+{
+	char text[640];
+
+	return output_fail("%s", ayre_error_text(error, text, sizeof(text)));
+}
+
+int output_unknown(const char *word, const char *nearest)
+{
+	if (nearest)
+		return output_usage("'%s' is not known; did you mean '%s'?", word, nearest);
+	return output_usage("'%s' is not known; see 'ayre help'", word);
+}
+
+/* The reader has gone: end as a program does that takes SIGPIPE, whoever ignored it for us. */
+static int report_write(void)
+{
+	if (errno == EPIPE) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
+	if (!write_reported)
+		output_fail("standard output: %s", strerror(errno));
+	write_reported = true;
+	return EXIT_FAILED;
+}
+
+int output_print(const char *format, ...)
+{
+	va_list arguments;
+	int result;
+
+	va_start(arguments, format);
+	result = vprintf(format, arguments);
+	va_end(arguments);
+	return result >= 0 ? EXIT_DONE : report_write();
+}
+
+int output_bytes(const void *bytes, size_t length)
+{
+	return fwrite(bytes, 1, length, stdout) == length ? EXIT_DONE : report_write();
+}
+
+int output_flush(void)
+{
+	return fflush(stdout) == 0 ? EXIT_DONE : report_write();
+}
+
+int output_json(json_t *document)
+{
+	int result;
+
+	if (!document)
+		return output_fail("%s", strerror(ENOMEM));
+	result = json_dumpf(document, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
+	json_decref(document);
+	return result ? EXIT_DONE : report_write();
+}
+
+int output_finish(int exit_code)
+{
+	if (fflush(stdout) != 0)
+		report_write();
+	return exit_code == EXIT_DONE && ferror(stdout) ? EXIT_FAILED : exit_code;
+}
+
+const char *format_size(uint64_t bytes, char text[16])
+{
+	static const char units[] = " KMGTPE";
+	double number = (double)bytes;
+	const char *unit = units;
+
+	while (number >= 1024 && unit[1]) {
+		number /= 1024;
+		unit++;
+	}
+	if (unit == units)
+		snprintf(text, 16, "%" PRIu64, bytes);
+	else if (number < 9.95 && number != (double)(int)number)
+		snprintf(text, 16, "%.1f%c", number, *unit);
+	else
+		snprintf(text, 16, "%.0f%c", number, *unit);
+	return text;
+}
+
+const char *format_time(int64_t realtime_ns, char text[32])
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000);
+	struct tm fields;
+
+	if (realtime_ns < 0 || !localtime_r(&seconds, &fields) ||
+	    strftime(text, 32, "%Y-%m-%d %H:%M:%S", &fields) == 0)
+		strcpy(text, "-");
+	return text;
+}
+
+const char *format_user(uint32_t uid, char text[64])
+{
+	struct passwd *entry = getpwuid(uid);
+
+	if (entry)
+		snprintf(text, 64, "%s", entry->pw_name);
+	else
+		snprintf(text, 64, "%" PRIu32, uid);
+	return text;
+}

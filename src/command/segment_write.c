@@ -1,0 +1,208 @@
+/*
+ * ayre segment write: a text, or standard input, into a segment.
+ *
+ * Invariant: all that is to be written is at hand, and known to fit, before anything is
+ * created or changed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command/command.h"
+#include "command/output.h"
+#include "command/segment.h"
+
+/* What the textbook's program makes. */
+#define DEFAULT_BYTES 1024
+
+struct write_options {
+	struct size_option offset;
+	struct size_option size;
+	bool sync;
+};
+
+static const struct command_option write_table[] = {
+	{"offset", OPTION_SIZE, "N", offsetof(struct write_options, offset),
+         "where to begin, in bytes"},
+	{"size", OPTION_SIZE, "SIZE", offsetof(struct write_options, size),
+         "of the segment, if it has to be made (1K, or as needed)"},
+	{"sync", OPTION_FLAG, NULL, offsetof(struct write_options, sync),
+         "wait until the bytes are on the disk"},
+};
+
+struct payload {
+	char *bytes; /* to be freed if it came from standard input */
+	size_t length;
+};
+
+/* Reads up to most bytes and one more, which tells that there was too much. */
+static int read_input(uint64_t most, struct payload *ret_payload)
+{
+	size_t room = 64 * 1024, length = 0;
+	char *bytes = malloc(room);
+
+	while (bytes && length <= most) {
+		ssize_t got;
+
+		if (length == room) {
+			char *larger = realloc(bytes, 2 * room);
+
+			if (!larger)
+				free(bytes);
+			bytes = larger;
+			room *= 2;
+			continue;
+		}
+		got = read(STDIN_FILENO, bytes + length, room - length);
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1) {
+			int code = errno;
+
+			free(bytes);
+			return output_fail("standard input: %s", strerror(code));
+		}
+		if (got == 0)
+			break;
+		length += (size_t)got;
+	}
+	if (!bytes)
+		return output_fail("standard input: %s", strerror(ENOMEM));
+	*ret_payload = (struct payload){.bytes = bytes, .length = length};
+	return EXIT_DONE;
+}
+
+static int too_much(const char *name, uint64_t size, uint64_t offset)
+{
+	return output_fail("%s: it does not fit: the segment has %" PRIu64
+	                   " bytes, writing begins at %" PRIu64,
+	                   name, size, offset);
+}
+
+/* Creates, or opens what another process created a moment ago. */
+static struct ayre_segment *create(const char *name, uint64_t bytes)
+{
+	struct ayre_segment_options options = {
+		.size = sizeof(options),
+		.flags = AYRE_SEGMENT_CREATE,
+		.size_bytes = bytes,
+	};
+	struct ayre_segment *segment;
+	struct ayre_error error;
+
+	if (segment_create(&options, name, &segment, &error) < 0) {
+		output_error(&error);
+		return NULL;
+	}
+	return segment;
+}
+
+/* Sets *ret_segment to NULL if there is none. */
+static int find(const char *name, const struct write_options *given,
+                struct ayre_segment **ret_segment)
+{
+	struct ayre_segment_options options = {
+		.size = sizeof(options),
+		.size_bytes = given->size.bytes,
+	};
+	struct ayre_error error;
+	int result = ayre_segment_open(&options, name, ret_segment, &error);
+
+	if (result == -ENOENT && !error.detail[0]) {
+		*ret_segment = NULL;
+		return EXIT_DONE;
+	}
+	return result < 0 ? output_error(&error) : EXIT_DONE;
+}
+
+static int write_payload(struct ayre_segment *segment, const char *name,
+                         const struct write_options *given, const struct payload *payload)
+{
+	int result;
+
+	if (given->offset.bytes > ayre_segment_size(segment) ||
+	    payload->length > ayre_segment_size(segment) - given->offset.bytes)
+		return too_much(name, ayre_segment_size(segment), given->offset.bytes);
+	result = ayre_segment_write(segment, given->offset.bytes, payload->bytes, payload->length);
+	if (result < 0)
+		return segment_fail(name, result);
+	if (given->sync)
+		return segment_sync_and_say(segment, name, given->offset.bytes, payload->length,
+		                            AYRE_SYNC_WAIT);
+	return EXIT_DONE;
+}
+
+/* Into a segment that has yet to be made: as large as asked for, or as needed. */
+static int write_new(const char *name, const struct write_options *given,
+                     const struct payload *payload)
+{
+	uint64_t needed = given->offset.bytes + payload->length;
+	uint64_t bytes = needed > DEFAULT_BYTES ? needed : DEFAULT_BYTES;
+	struct ayre_segment *segment;
+	int result;
+
+	if (given->size.given)
+		bytes = given->size.bytes;
+	if (needed > bytes)
+		return too_much(name, bytes, given->offset.bytes);
+	segment = create(name, bytes);
+	if (!segment)
+		return EXIT_FAILED;
+	result = write_payload(segment, name, given, payload);
+	ayre_segment_close(segment);
+	return result;
+}
+
+/* How many bytes could be written at the most: to what is there, or to what was asked for. */
+static uint64_t limit_input(const struct ayre_segment *segment, const struct write_options *given)
+{
+	uint64_t size = segment             ? ayre_segment_size(segment)
+	                : given->size.given ? given->size.bytes
+	                                    : (uint64_t)INT64_MAX / 2;
+
+	return size > given->offset.bytes ? size - given->offset.bytes : 0;
+}
+
+static int run_write(void *values, int operand_count, char **operands)
+{
+	const struct write_options *given = values;
+	const char *name = operands[0];
+	bool from_input = operand_count == 1;
+	struct payload payload = {0};
+	struct ayre_segment *segment;
+	int result;
+
+	if (given->size.given && given->size.bytes == 0)
+		return output_usage("--size: a segment has 1 byte or more");
+	result = find(name, given, &segment);
+	if (result != EXIT_DONE)
+		return result;
+	if (from_input)
+		result = read_input(limit_input(segment, given), &payload);
+	else
+		payload = (struct payload){.bytes = operands[1], .length = strlen(operands[1]) + 1};
+	if (result == EXIT_DONE)
+		result = segment ? write_payload(segment, name, given, &payload)
+		                 : write_new(name, given, &payload);
+	ayre_segment_close(segment);
+	if (from_input)
+		free(payload.bytes);
+	return result;
+}
+
+const struct command segment_write_command = {
+	.noun = "segment",
+	.verb = "write",
+	.summary = "Put a text and its NUL, or standard input, into a segment; make it if missing",
+	.synopsis = "NAME [TEXT] [--offset N] [--size SIZE] [--sync]",
+	.examples = "  ayre segment write greeting 'hello, world'\n"
+		    "  ayre segment write file:/tmp/table --offset 4K --sync < rows\n",
+	.options = write_table,
+	.option_count = COUNT_OF(write_table),
+	.least_operands = 1,
+	.most_operands = 2,
+	.run = run_write,
+	.values_bytes = sizeof(struct write_options),
+};
