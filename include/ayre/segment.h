@@ -282,8 +282,10 @@ enum ayre_sync {
  *
  * After a write-back error the kernel drops the bytes that it could not write and
  * would call the next attempt a success. A handle therefore stays failed: every
- * later call returns the same error. Find out from the disk what is there (open the
- * segment anew) and write it again.
+ * later call returns the same error. (A handle that is opened later does not know,
+ * because the kernel has forgotten.) What to do: write it again into a new segment.
+ * The failed one may go on losing what is stored in it: ext4 can lose even what a
+ * later sync called written, where the first write of a page had failed.
  *
  * Returns 0; 1 if the segment lives in memory (System V, POSIX, anonymous, a
  * file on tmpfs), so that there is no disk to bring it to and it is gone

@@ -172,11 +172,19 @@ const char *format_time(int64_t realtime_ns, char text[32])
 
 const char *format_user(uint32_t uid, char text[64])
 {
-	struct passwd *entry = getpwuid(uid);
+	/* Most rows of a list have one owner; looking one up can cost a file or a server. */
+	static uint32_t last_uid = UINT32_MAX;
+	static char last_name[64];
+	struct passwd *entry;
 
-	if (entry)
-		snprintf(text, 64, "%s", entry->pw_name);
-	else
-		snprintf(text, 64, "%" PRIu32, uid);
+	if (uid != last_uid) {
+		entry = getpwuid(uid);
+		if (entry)
+			snprintf(last_name, sizeof(last_name), "%s", entry->pw_name);
+		else
+			snprintf(last_name, sizeof(last_name), "%" PRIu32, uid);
+		last_uid = uid;
+	}
+	strcpy(text, last_name);
 	return text;
 }

@@ -61,6 +61,7 @@ static int find_range(const struct reading *reading, uint64_t *ret_length)
 	uint64_t offset = reading->given->offset.bytes;
 	uint64_t rest = size > offset ? size - offset : 0;
 
+	*ret_length = 0;
 	if (offset > size)
 		return output_fail("%s: it has %" PRIu64 " bytes, so there is nothing at %" PRIu64,
 		                   reading->name, size, offset);

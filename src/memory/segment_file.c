@@ -121,14 +121,32 @@ static int explain_no_space(const struct ayrei_segment_request *request, int fd)
 	                  request->name.backing == AYRE_BACKING_SHM ? " in /dev/shm" : "");
 }
 
-/* Makes a file that nobody uses yet into the segment that was asked for. */
-static int build(const struct ayrei_segment_request *request, struct ayre_segment *segment)
+/* The creator initialises through a writable map, and then is a reader like others. */
+static int become_reader(const struct ayrei_segment_request *request, struct ayre_segment *segment)
 {
-	int result = ayrei_file_set_mode(segment->fd, request->options.mode);
+	ayrei_view_unmap(segment);
+	return ayrei_view_map(request, segment, false);
+}
 
-	/* File systems without permission bits say so; who asked for none of them gets theirs. */
+/* File systems without permission bits say so; who asked for none of them gets theirs. */
+static int set_mode(const struct ayrei_segment_request *request, const struct ayre_segment *segment,
+                    uint32_t mode)
+{
+	int result = ayrei_file_set_mode(segment->fd, mode);
+
 	if (result < 0 && !(result == -EPERM && request->mode_is_default))
 		return fail(request, result, "mode");
+	return 0;
+}
+
+/* Makes a file that nobody uses yet into the segment that was asked for. */
+static int build(const struct ayrei_segment_request *request, struct ayre_segment *segment,
+                 uint32_t mode)
+{
+	int result = set_mode(request, segment, mode);
+
+	if (result < 0)
+		return result;
 	ayrei_segment_adopt_new(request, segment);
 	/*
 	 * Huge pages come from the first touch, not from fallocate(2), which would fill the file
@@ -152,21 +170,25 @@ static int build(const struct ayrei_segment_request *request, struct ayre_segmen
 		return ayrei_fail(request->error, -EOPNOTSUPP, "huge", request->label,
 		                  "huge pages are for segments in memory, not on a disk");
 	result = ayrei_view_map(request, segment, true);
-	if (result < 0)
-		return result;
-	return ayrei_segment_initialize(request, segment);
+	if (result == 0)
+		result = ayrei_segment_initialize(request, segment);
+	if (result == 0 && segment->read_only)
+		result = become_reader(request, segment);
+	return result;
 }
 
-/* The creator initialises through a writable map, and then is a reader like others. */
-static int finish(const struct ayrei_segment_request *request, struct ayre_segment *segment)
+/*
+ * Its bytes before its name, on the disk as in memory: the name reaches the disk with anybody's
+ * fsync, and after a power cut it must not lead to a segment that looks initialised and is not.
+ * A segment of zeros is what it is without that.
+ */
+static int settle(const struct ayrei_segment_request *request, const struct ayre_segment *segment)
 {
-	int result;
+	int result = 0;
 
-	if (!segment->read_only)
-		return 1;
-	ayrei_view_unmap(segment);
-	result = ayrei_view_map(request, segment, false);
-	return result < 0 ? result : 1;
+	if (!segment->in_memory && (request->options.tag || request->options.initialize))
+		result = ayrei_file_sync(segment->fd);
+	return result < 0 ? fail(request, result, "sync") : 0;
 }
 
 static int create_unnamed(const struct ayrei_segment_request *request, struct ayre_segment *segment,
@@ -178,39 +200,59 @@ static int create_unnamed(const struct ayrei_segment_request *request, struct ay
 	if (fd < 0)
 		return fail(request, fd, "create");
 	segment->fd = fd;
-	result = build(request, segment);
+	result = build(request, segment, request->options.mode);
+	if (result == 0)
+		result = settle(request, segment);
 	if (result < 0)
 		return result;
 	result = ayrei_file_link_unnamed(segment->fd, request->name.path);
 	return result < 0 ? fail(request, result, "link") : 1;
 }
 
+/* Is this the file that has the name now? The holder before us may have removed it. */
+static int is_named(const char *path, const struct stat *status)
+{
+	struct stat named;
+	int result = ayrei_path_status(path, false, &named);
+
+	if (result < 0)
+		return result == -ENOENT ? 0 : result;
+	return named.st_ino == status->st_ino && named.st_dev == status->st_dev;
+}
+
 /*
- * Locks ".NAME.ayre-creating", making it if need be. -EACCES: it is another user's. The lock
- * counts only while the file still has its name: the holder before us may have removed it.
+ * Opens ".NAME.ayre-creating" and locks it. -EACCES: it is another user's. The lock counts only
+ * while the file has its name: -ESTALE.
  */
+static int lock_once(const struct place *place, int flags, int (*lock)(int fd))
+{
+	struct stat status;
+	int fd = ayrei_file_open(place->creating, O_RDWR | O_NOFOLLOW | flags, 0600);
+	int result;
+
+	if (fd < 0)
+		return fd;
+	result = ayrei_file_status(fd, &status);
+	if (result == 0 && (status.st_uid != ayrei_user() || !S_ISREG(status.st_mode)))
+		result = -EACCES;
+	if (result == 0)
+		result = lock(fd);
+	if (result == 0)
+		result = is_named(place->creating, &status);
+	if (result == 1)
+		return fd;
+	ayrei_file_close(fd);
+	return result == 0 ? -ESTALE : result;
+}
+
 static int lock_creating(const struct place *place)
 {
-	for (;;) {
-		struct stat status, named;
-		int fd = ayrei_file_open(place->creating, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-		int result;
+	int result;
 
-		if (fd < 0)
-			return fd;
-		result = ayrei_file_status(fd, &status);
-		if (result == 0 && (status.st_uid != ayrei_user() || !S_ISREG(status.st_mode)))
-			result = -EACCES;
-		if (result == 0)
-			result = ayrei_file_lock(fd);
-		if (result == 0)
-			result = ayrei_path_status(place->creating, false, &named);
-		if (result == 0 && named.st_ino == status.st_ino && named.st_dev == status.st_dev)
-			return fd;
-		ayrei_file_close(fd);
-		if (result < 0 && result != -ENOENT)
-			return result;
-	}
+	do
+		result = lock_once(place, O_CREAT, ayrei_file_lock);
+	while (result == -ESTALE);
+	return result;
 }
 
 /* Explicitly: a child that was forked meanwhile shares the lock until it execs. */
@@ -219,6 +261,27 @@ static void unlock_creating(const struct place *place, int lock)
 	ayrei_file_unlink(place->creating);
 	ayrei_file_unlock(lock);
 	ayrei_file_close(lock);
+}
+
+/*
+ * An empty one. What a dead creator had begun is not cut short but left to whoever may have it: where
+ * renaming is linking and unlinking, its file can be a segment already.
+ */
+static int lock_empty(const struct place *place)
+{
+	for (;;) {
+		struct stat status;
+		int lock = lock_creating(place);
+		int result = lock < 0 ? lock : ayrei_file_status(lock, &status);
+
+		if (result == 0 && status.st_size == 0)
+			return lock;
+		if (result < 0) {
+			ayrei_file_close(lock);
+			return result;
+		}
+		unlock_creating(place, lock);
+	}
 }
 
 /* Where there are no unnamed files: the locked file itself becomes the segment. */
@@ -230,17 +293,22 @@ static int create_renamed(const struct ayrei_segment_request *request, struct ay
 
 	if (!place->creating[0])
 		return fail(request, -ENAMETOOLONG, "create");
-	segment->fd = lock_creating(place);
+	segment->fd = lock_empty(place);
 	if (segment->fd < 0)
 		return fail(request, segment->fd, "create");
 	/* Whoever held the lock before us may have finished. */
 	result = ayrei_path_status(request->name.path, false, &status);
 	if (result == 0)
 		result = fail(request, -EEXIST, "create");
-	else if (result == -ENOENT)
-		result = ayrei_file_truncate(segment->fd, 0);
+	else if (result != -ENOENT)
+		fail(request, result, "status");
+	else
+		result = 0;
+	/* Open to its owner while it can be left behind, so that the next creator can lock it. */
 	if (result == 0)
-		result = build(request, segment);
+		result = build(request, segment, request->options.mode | 0600);
+	if (result == 0)
+		result = settle(request, segment);
 	if (result == 0) {
 		result = ayrei_file_rename_new(place->creating, request->name.path);
 		if (result < 0)
@@ -249,7 +317,23 @@ static int create_renamed(const struct ayrei_segment_request *request, struct ay
 	if (result < 0)
 		ayrei_file_unlink(place->creating);
 	ayrei_file_unlock(segment->fd);
+	if (result == 0 && (request->options.mode & 0600) != 0600)
+		result = set_mode(request, segment, request->options.mode);
 	return result < 0 ? result : 1;
+}
+
+/* What a creator has left that died after its last step. A living one's stays. */
+static void clean_creating(const char *path)
+{
+	struct place place;
+	int lock;
+
+	find_place(path, &place);
+	if (!place.creating[0])
+		return;
+	lock = lock_once(&place, 0, ayrei_file_try_lock);
+	if (lock >= 0)
+		unlock_creating(&place, lock);
 }
 
 static int create(const struct ayrei_segment_request *request, struct ayre_segment *segment,
@@ -305,7 +389,7 @@ static int try_create(const struct ayrei_segment_request *request, struct ayre_s
 		result = fail(request, -EEXIST, "create");
 	if (result < 0)
 		reset(request, segment);
-	return result < 0 ? result : finish(request, segment);
+	return result;
 }
 
 /* Opening says it is missing, creating says it is there: a link can be both for ever. */
@@ -352,27 +436,30 @@ int ayrei_segment_open_memory(const struct ayrei_segment_request *request,
 		return fail(request, fd, "memfd");
 	segment->fd = fd;
 	segment->cannot_fail = true;
-	result = build(request, segment);
+	result = build(request, segment, request->options.mode);
 	if (result < 0)
 		return result;
 	result = ayrei_memory_file_seal(fd, ayrei_segment_wants(request, AYRE_SEGMENT_SOLE_WRITER));
-	return result < 0 ? fail(request, result, "seal") : finish(request, segment);
+	return result < 0 ? fail(request, result, "seal") : 1;
 }
 
-/* Only /proc can tell a memfd from an unlinked file of a tmpfs. */
-static bool is_memory_file(int fd)
+/* 1 or 0. Only /proc can tell a memfd from an unlinked file of a tmpfs. */
+static int is_memory_file(int fd)
 {
 	static const char prefix[] = "/memfd:";
 	char path[PATH_MAX];
+	int result = ayrei_file_path(fd, path, sizeof(path));
 
-	return ayrei_file_path(fd, path, sizeof(path)) == 0 &&
-	       strncmp(path, prefix, sizeof(prefix) - 1) == 0;
+	/* Too long for a path is too long for a memfd. */
+	if (result == -ENAMETOOLONG)
+		return 0;
+	return result < 0 ? result : strncmp(path, prefix, sizeof(prefix) - 1) == 0;
 }
 
 int ayrei_segment_adopt_fd(const struct ayrei_segment_request *request,
                            struct ayre_segment *segment, int fd)
 {
-	int seals, own = ayrei_file_duplicate(fd);
+	int seals, is_memory, own = ayrei_file_duplicate(fd);
 
 	if (own < 0)
 		return fail(request, own, "duplicate");
@@ -380,7 +467,10 @@ int ayrei_segment_adopt_fd(const struct ayrei_segment_request *request,
 	seals = ayrei_memory_file_seals(own);
 	if (seals < 0)
 		return fail(request, seals, "seals");
-	if (is_memory_file(own)) {
+	is_memory = is_memory_file(own);
+	if (is_memory < 0)
+		return fail(request, is_memory, "readlink");
+	if (is_memory) {
 		segment->backing = AYRE_BACKING_MEMFD;
 		if (!(seals & AYREI_SEALED_SHRINK))
 			return ayrei_fail(request->error, -EPERM, "seals", request->label,
@@ -405,5 +495,8 @@ int ayrei_segment_remove_file(const struct ayrei_segment_name *name, struct ayre
 		return ayrei_fail(error, -EINVAL, "remove", name->given,
 		                  "not a regular file, so not a segment");
 	result = ayrei_file_unlink(name->path);
-	return result < 0 ? ayrei_fail(error, result, "unlink", name->given, NULL) : 0;
+	if (result < 0)
+		return ayrei_fail(error, result, "unlink", name->given, NULL);
+	clean_creating(name->path);
+	return 0;
 }

@@ -101,6 +101,14 @@ static int sync_name(const struct ayre_segment *segment)
 	return ayrei_file_sync(directory);
 }
 
+/* With the name goes what makes it a segment of its type. */
+static int sync_header(const struct ayre_segment *segment)
+{
+	if (!segment->header_bytes || !segment->base)
+		return 0;
+	return ayrei_map_sync(segment->base, segment->header_bytes, AYREI_MAP_SYNC_WAIT);
+}
+
 static int sync_bytes(const struct ayre_segment *segment, uint64_t offset, uint64_t length,
                       enum ayre_sync how)
 {
@@ -108,10 +116,11 @@ static int sync_bytes(const struct ayre_segment *segment, uint64_t offset, uint6
 	size_t begin = segment->header_bytes + (size_t)offset;
 	size_t aligned = begin - begin % page;
 
-	/* The header is part of the first bytes. */
-	if (offset == 0)
-		aligned = 0;
-	if (!segment->base)
+	/*
+	 * A read-only map is a private one to the kernel: msync(2) passes over it and says that all
+	 * is well. The file as a whole has what others stored.
+	 */
+	if (!segment->base || (segment->read_only && how != AYRE_SYNC_ASYNC))
 		return ayrei_file_sync(segment->fd);
 	return ayrei_map_sync(segment->base + aligned, begin + (size_t)length - aligned,
 	                      how == AYRE_SYNC_INVALIDATE ? AYREI_MAP_SYNC_INVALIDATE
@@ -142,7 +151,9 @@ int ayre_segment_sync(struct ayre_segment *segment, uint64_t offset, uint64_t le
 		return segment->sync_error;
 	result = sync_bytes(segment, offset, length, how);
 	if (result == 0 && how != AYRE_SYNC_ASYNC && !segment->name_synced) {
-		result = sync_name(segment);
+		result = sync_header(segment);
+		if (result == 0)
+			result = sync_name(segment);
 		segment->name_synced = result == 0;
 	}
 	if (result < 0 && !is_passing(result))

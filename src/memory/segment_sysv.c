@@ -70,6 +70,11 @@ static int find(const struct ayrei_segment_request *request, struct ayrei_sysv_s
 		return fail(request, result, "shmctl");
 	if (ret_status->mode == UNFINISHED_MODE)
 		return -EAGAIN;
+	/* Denied while it was unfinished, and finished before we looked into the table? */
+	if (denied == -EACCES)
+		denied = ayrei_sysv_status(id, ret_status);
+	if (denied < 0 && denied != -EACCES)
+		return fail(request, denied, "shmctl");
 	return denied == -EACCES ? explain_denied(request, ret_status, "shmctl") : 0;
 }
 
@@ -157,12 +162,12 @@ static int create_plain(const struct ayrei_segment_request *request, struct ayre
 	ayrei_segment_adopt_new(request, segment);
 	segment->mapped_bytes = segment->size_bytes;
 	result = attach(request, segment, id, !segment->read_only);
+	if (result == 0)
+		result = apply_wishes(request, segment, !segment->read_only);
 	/* Nobody has been promised anything yet. */
-	if (result < 0) {
+	if (result < 0)
 		ayrei_sysv_remove(id);
-		return result;
-	}
-	return apply_wishes(request, segment, !segment->read_only);
+	return result;
 }
 
 /* Fills the segment that this process has just made, and ends its mark. */
@@ -318,5 +323,9 @@ int ayrei_segment_remove_sysv(const struct ayrei_segment_name *name, struct ayre
 	if (id < 0)
 		return ayrei_fail(error, id, "shmget", name->given, NULL);
 	result = ayrei_sysv_remove(id);
-	return result < 0 ? ayrei_fail(error, result, "shmctl", name->given, NULL) : 0;
+	if (result < 0)
+		return ayrei_fail(error, result, "shmctl", name->given, NULL);
+	/* A creator that died after its last step, before it let the lock go. */
+	ayrei_sysv_lock_clean(lock_key(name->key));
+	return 0;
 }

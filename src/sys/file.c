@@ -68,7 +68,10 @@ int ayrei_file_rename_new(const char *from, const char *to)
 		return result;
 	/* NFS and others cannot; those can link. */
 	result = AYREI_RESULT(linkat(AT_FDCWD, from, AT_FDCWD, to, 0));
-	return result < 0 ? result : ayrei_file_unlink(from);
+	/* It has its new name; an old one that will not go is no failure of that. */
+	if (result == 0)
+		(void)!ayrei_file_unlink(from);
+	return result;
 }
 
 int ayrei_file_unlink(const char *path)
@@ -111,17 +114,38 @@ static bool can_never_fit(int fd, uint64_t size_bytes)
 	       size_bytes - (uint64_t)status.st_blocks * 512 > ayrei_file_room(fd);
 }
 
+/*
+ * In parts. A signal makes tmpfs give up and undo the whole call, so under a fast timer one large
+ * call would be begun for ever.
+ */
+#define ALLOCATE_BYTES ((uint64_t)4 << 20)
+
+static int allocate_parts(int fd, int mode, uint64_t size_bytes)
+{
+	int result = 0;
+
+	for (uint64_t done = 0; result == 0 && done < size_bytes; done += ALLOCATE_BYTES) {
+		uint64_t rest = size_bytes - done;
+
+		result = AYREI_RESULT(
+			fallocate(fd, mode, (off_t)done,
+		                  (off_t)(rest < ALLOCATE_BYTES ? rest : ALLOCATE_BYTES)));
+	}
+	return result;
+}
+
 int ayrei_file_allocate(int fd, uint64_t size_bytes)
 {
+	uint64_t last = size_bytes ? size_bytes - 1 : 0;
 	int result;
 
 	if (can_never_fit(fd, size_bytes))
 		return -ENOSPC;
 	/* Space first, size second, so that a failure half-way leaves the size as it was. */
-	result = AYREI_RESULT(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size_bytes));
+	result = allocate_parts(fd, FALLOC_FL_KEEP_SIZE, size_bytes);
 	if (result < 0)
 		return result;
-	return AYREI_RESULT(fallocate(fd, 0, 0, (off_t)size_bytes));
+	return AYREI_RESULT(fallocate(fd, 0, (off_t)last, 1));
 }
 
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
@@ -132,7 +156,7 @@ int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
 
 	if (can_never_fit(fd, size_bytes))
 		return -ENOSPC;
-	result = AYREI_RESULT(fallocate(fd, 0, 0, (off_t)size_bytes));
+	result = allocate_parts(fd, 0, size_bytes);
 	if (result != -EOPNOTSUPP)
 		return result;
 	while (done < size_bytes) {
@@ -240,6 +264,11 @@ int ayrei_file_path(int fd, char *path, size_t path_bytes)
 int ayrei_file_lock(int fd)
 {
 	return AYREI_RESULT(flock(fd, LOCK_EX));
+}
+
+int ayrei_file_try_lock(int fd)
+{
+	return AYREI_RESULT(flock(fd, LOCK_EX | LOCK_NB));
 }
 
 int ayrei_file_unlock(int fd)

@@ -57,4 +57,6 @@ int ayrei_file_path(int fd, char *path, size_t path_bytes);
 
 /* An exclusive lock that the kernel lets go when the last descriptor is closed. Blocks. */
 int ayrei_file_lock(int fd);
+/* The same without waiting: -EWOULDBLOCK. */
+int ayrei_file_try_lock(int fd);
 int ayrei_file_unlock(int fd);

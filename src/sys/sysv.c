@@ -206,14 +206,19 @@ int ayrei_sysv_look_up(int id, struct ayrei_sysv_status *ret_status)
 	return result;
 }
 
-int ayrei_sysv_lock(key_t key)
+/* Both or neither: wait until nobody holds it, and hold it. */
+static int take(int lock, short flags)
 {
-	/* Both or neither: wait until nobody holds it, and hold it. */
-	struct sembuf take[] = {
-		{.sem_num = 0, .sem_op = 0},
-		{.sem_num = 0, .sem_op = 1, .sem_flg = SEM_UNDO},
+	struct sembuf operations[] = {
+		{.sem_num = 0, .sem_op = 0, .sem_flg = flags},
+		{.sem_num = 0, .sem_op = 1, .sem_flg = (short)(flags | SEM_UNDO)},
 	};
 
+	return AYREI_RESULT(semop(lock, operations, 2));
+}
+
+int ayrei_sysv_lock(key_t key)
+{
 	for (;;) {
 		/* Linux makes semaphores with the value 0 (semget(2), NOTES). */
 		int lock = AYREI_RESULT(semget(key, 1, IPC_CREAT | 0666));
@@ -221,7 +226,7 @@ int ayrei_sysv_lock(key_t key)
 
 		if (lock < 0)
 			return lock;
-		result = AYREI_RESULT(semop(lock, take, 2));
+		result = take(lock, 0);
 		if (result == 0)
 			return lock;
 		/* Removed by its holder, before or while we waited. */
@@ -237,4 +242,12 @@ void ayrei_sysv_unlock(int lock)
 	/* Another user's semaphore, left by a dead process, is not ours to remove. */
 	if (semctl(lock, 0, IPC_RMID) == -1)
 		AYREI_RETRY(semop(lock, &release, 1));
+}
+
+void ayrei_sysv_lock_clean(key_t key)
+{
+	int lock = AYREI_RESULT(semget(key, 1, 0));
+
+	if (lock >= 0 && take(lock, IPC_NOWAIT) == 0)
+		ayrei_sysv_unlock(lock);
 }

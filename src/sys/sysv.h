@@ -52,3 +52,5 @@ int ayrei_sysv_look_up(int id, struct ayrei_sysv_status *ret_status);
  */
 int ayrei_sysv_lock(key_t key);
 void ayrei_sysv_unlock(int lock);
+/* Removes what a dead holder has left of the lock, if anything; a living one's stays. */
+void ayrei_sysv_lock_clean(key_t key);

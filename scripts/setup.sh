@@ -1,0 +1,112 @@
+# Sourced by ./try and ./check: installs what is missing, and configures a build.
+#
+#   require LIST...   LIST is `build` or `test`; returns when everything in them is there
+#   configure DIR [MESON-OPTION]...
+
+# What a bare Debian 12 needs. The C library's and the sanitizers' files come with gcc.
+debian_build='gcc libc6-dev meson ninja-build pkgconf libjansson-dev'
+debian_test='g++ libcmocka-dev bats mandoc jq e2fsprogs xfsprogs mount util-linux procps'
+# The same elsewhere, by those who know the names; not tested by us.
+fedora_build='gcc glibc-devel meson ninja-build pkgconf-pkg-config jansson-devel'
+fedora_test='gcc-c++ libcmocka-devel bats mandoc jq e2fsprogs xfsprogs util-linux procps-ng libasan libubsan libtsan'
+arch_build='gcc meson ninja pkgconf jansson'
+arch_test='cmocka bats mandoc jq e2fsprogs xfsprogs util-linux procps-ng'
+
+say() {
+  printf '%s\n' "$*"
+}
+
+# Which of these commands and libraries are not there? For systems without dpkg.
+missing_tools() {
+  for tool in cc meson ninja pkg-config; do
+    command -v "$tool" >/dev/null 2>&1 || printf ' %s' "$tool"
+  done
+  pkg-config --exists jansson 2>/dev/null || printf ' jansson'
+  case " $* " in *' test '*)
+    for tool in c++ bats mandoc jq mkfs.ext4 losetup; do
+      command -v "$tool" >/dev/null 2>&1 || printf ' %s' "$tool"
+    done
+    pkg-config --exists cmocka 2>/dev/null || printf ' cmocka' ;;
+  esac
+}
+
+missing_packages() {
+  for package in "$@"; do
+    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || status=
+    case $status in *' installed') ;; *) printf ' %s' "$package" ;; esac
+  done
+}
+
+# Prints what to type and gives up.
+refuse() {
+  say "$1" >&2
+  say "    $2" >&2
+  exit 1
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  else
+    sudo "$@"
+  fi
+}
+
+require_debian() {
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  line="apt-get install --no-install-recommends$missing"
+  if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
+    refuse 'Some packages are missing, and installing them takes root:' "$line"
+  fi
+  say "Installing:$missing"
+  # Word splitting is meant: a list of names.
+  # shellcheck disable=SC2086
+  if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update --error-on=any ||
+    ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install \
+      --no-install-recommends $missing >/dev/null; then
+    refuse 'The packages could not be installed; once there is a network:' "$line"
+  fi
+}
+
+require_other() {
+  missing=$(missing_tools "$@")
+  [ -n "$missing" ] || return 0
+  id=$(. /etc/os-release 2>/dev/null && printf '%s %s' "${ID:-}" "${ID_LIKE:-}") || id=
+  case " $id " in
+    *' fedora '* | *' rhel '*) install='dnf install' prefix=fedora ;;
+    *' arch '*) install='pacman -S --needed' prefix=arch ;;
+    *) install='(by their Debian names)' prefix=debian ;;
+  esac
+  packages=
+  for list in "$@"; do
+    eval "packages=\"\$packages \$${prefix}_$list\""
+  done
+  refuse "Missing:$missing. Please install:" "$install$packages"
+}
+
+require() {
+  if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
+    require_other "$@"
+    return 0
+  fi
+  packages=
+  for list in "$@"; do
+    eval "packages=\"\$packages \$debian_$list\""
+  done
+  # shellcheck disable=SC2086
+  require_debian $packages
+}
+
+# A build directory that is there keeps its options.
+configure() {
+  directory=$1
+  shift
+  if [ ! -f "$directory/build.ninja" ]; then
+    meson setup "$directory" "$@" >"$directory.log" 2>&1 || {
+      cat "$directory.log" >&2
+      exit 1
+    }
+    rm -f "$directory.log"
+  fi
+}

@@ -1,0 +1,53 @@
+# Shared by the tests of the command: where things are, and names that are ours alone.
+# AYRE is the path of the command.
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return
+  # Two copies of the tests can run at once.
+  name="ayre-test-$$-$BATS_TEST_NUMBER"
+  touch key
+  sysv="sysv:$BATS_TEST_TMPDIR/key"
+}
+
+teardown() {
+  rm -f "/dev/shm/$name" "/dev/shm/$name".*
+  "$AYRE" segment remove "$sysv" >/dev/null 2>&1 || true
+  [ -z "${place:-}" ] || rm -rf "$place"
+  [ -z "${background:-}" ] || kill "$background" 2>/dev/null || true
+}
+
+ayre() {
+  "$AYRE" "$@"
+}
+
+# fails CODE TEXT COMMAND...: one line on standard error with TEXT in it, nothing on standard output.
+fails() {
+  local code=$1 text=$2
+  shift 2
+  run --separate-stderr "$@"
+  if [ "$status" -ne "$code" ] || [ -n "$output" ] || [[ "$stderr" != *"$text"* ]] ||
+    [ "$(printf '%s\n' "$stderr" | wc -l)" -ne 1 ]; then
+    printf 'status %s, not %s\nstdout: %s\nstderr: %s\nwanted: %s\n' \
+      "$status" "$code" "$output" "$stderr" "$text"
+    return 1
+  fi
+}
+
+# until_true COMMAND...: waits for what another process does, ten seconds at the most.
+until_true() {
+  for _ in $(seq 200); do
+    if "$@"; then return 0; fi
+    sleep 0.05
+  done
+  printf 'in vain: %s\n' "$*"
+  return 1
+}
+
+# Runs as a user who is nobody in particular, when the tests run as root.
+as_user() {
+  setpriv --reuid=54321 --regid=54321 --clear-groups "$@"
+}
+
+needs_root() {
+  [ "$(id -u)" -eq 0 ] || skip "needs root"
+}

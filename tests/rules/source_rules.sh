@@ -1,0 +1,73 @@
+#!/bin/sh
+# The rules that the sources keep: floors, conditionals, raw system calls, formatting.
+# usage: source_rules.sh SOURCE-ROOT
+set -eu
+. "$(dirname "$0")/tap.sh"
+cd "$1"
+
+# Lowest first. A file may include its own floor and those below.
+floors='sys base memory stream process topic worker command'
+
+upward_includes() {
+  seen=
+  for floor in $floors; do
+    seen="$seen $floor"
+    [ -d "src/$floor" ] || continue
+    grep -Hn '^#include "' "src/$floor"/*.[ch] | while IFS= read -r line; do
+      target=$(printf '%s\n' "$line" | sed 's/.*#include "\([^/"]*\).*/\1/')
+      case " $seen " in *" $target "*) ;; *) printf '%s\n' "$line" ;; esac
+    done
+  done
+}
+
+unknown_folders() {
+  for folder in src/*/; do
+    name=$(basename "$folder")
+    case " $floors " in *" $name "*) ;; *) printf '%s is no floor\n' "$folder" ;; esac
+  done
+}
+
+# Floor 7 uses what users have, nothing else of ours.
+private_includes_of_command() {
+  grep -Hn '^#include "' src/command/*.[ch] | grep -v '"command/' || true
+}
+
+# Floor 0 knows nothing of ayre.
+ayre_in_sys() {
+  grep -Hn '#include <ayre' src/sys/*.[ch] || true
+}
+
+conditionals() {
+  grep -rHnE '^[[:space:]]*#[[:space:]]*(if|ifdef|ifndef|elif)\b' src include examples \
+    --include='*.[ch]' | grep -v '^src/sys/' | grep -v '^include/ayre/api.h:' || true
+}
+
+raw_system_calls() {
+  grep -rHnE '\bsyscall[[:space:]]*\(' src --include='*.[ch]' | grep -v '^src/sys/' || true
+}
+
+public_headers_elsewhere() {
+  grep -rHn 'AYRE_BEGIN_DECLARATIONS' src --include='*.h' || true
+}
+
+untidy() {
+  git ls-files '*.c' '*.h' 2>/dev/null | while IFS= read -r file; do
+    clang-format "$file" | cmp -s - "$file" || printf '%s: run clang-format -i\n' "$file"
+  done
+}
+
+verdict 'no floor includes a higher one' "$(upward_includes)"
+verdict 'every folder of src is a floor' "$(unknown_folders)"
+verdict 'the command includes public headers only' "$(private_includes_of_command)"
+verdict 'src/sys knows nothing of ayre' "$(ayre_in_sys)"
+verdict 'conditionals stand in src/sys only' "$(conditionals)"
+verdict 'raw system calls stand in src/sys only' "$(raw_system_calls)"
+verdict 'public headers lie under include' "$(public_headers_elsewhere)"
+if ! command -v clang-format >/dev/null 2>&1; then
+  skip 'the sources are formatted' 'clang-format is not installed'
+elif ! git -c safe.directory='*' rev-parse >/dev/null 2>&1; then
+  skip 'the sources are formatted' 'not a git checkout'
+else
+  verdict 'the sources are formatted' "$(untidy)"
+fi
+finish

@@ -1,0 +1,347 @@
+/*
+ * Kernel calls that fail when a test wants it.
+ *
+ * Invariant: what is not armed behaves as if it were not wrapped.
+ */
+#include "support/fault.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define VARIANTS 5
+
+/* The errors that are plausible, each a variant; 0: no more. EINTR where signal(7) allows it. */
+static const struct {
+	const char *symbol;
+	int errors[VARIANTS];
+} points[] = {
+	{"calloc", {ENOMEM}},
+	{"fallocate", {ENOSPC, EIO, EINTR, EOPNOTSUPP}},
+	{"fchmod", {EIO, EPERM}},
+	{"fcntl", {EMFILE, ENOMEM}},
+	{"fdopendir", {ENOMEM}},
+	{"flock", {ENOLCK, EINTR}},
+	{"fopen", {EMFILE, ENOMEM}},
+	{"fstat", {EIO, ENOMEM}},
+	{"fstatat", {EIO, ENOMEM, EACCES}},
+	{"fstatfs", {EIO, EINTR}},
+	{"fstatvfs", {EIO, EINTR}},
+	{"fsync", {EIO, ENOSPC, EINTR}},
+	{"ftok", {ENOENT, EACCES}},
+	{"ftruncate", {EIO, EINTR, EFBIG}},
+	{"getrandom", {ENOSYS, EINTR}},
+	{"ioctl", {ENOTTY, EFAULT}},
+	{"linkat", {EIO, ENOSPC}},
+	{"madvise", {ENOMEM, EIO}},
+	{"malloc", {ENOMEM}},
+	{"memfd_create", {ENOMEM, EMFILE, EINVAL}},
+	{"mmap", {ENOMEM, EAGAIN}},
+	{"mremap", {ENOMEM, EAGAIN}},
+	{"msync", {EIO, ENOSPC, ENOMEM}},
+	{"open", {EMFILE, ENOMEM, EINTR}},
+	{"open unnamed", {EMFILE, EISDIR, EINTR, EOPNOTSUPP}},
+	{"openat", {EMFILE, ENOMEM, EINTR}},
+	{"pread", {EIO, EINTR, FAULT_SHORT}},
+	{"pwrite", {EIO, ENOSPC, EINTR, FAULT_SHORT}},
+	{"read", {EIO, EINTR, ENOMEM}},
+	{"readdir", {ENOMEM}},
+	{"readlink", {ENOMEM, EACCES}},
+	{"reallocarray", {ENOMEM}},
+	{"renameat2", {EIO, ENOSPC, EINVAL}},
+	{"semctl", {EPERM}},
+	{"semget", {ENOSPC, ENOMEM}},
+	{"semop", {ENOMEM, EINTR, EIDRM}},
+	{"shmat", {ENOMEM, EIDRM, EINVAL}},
+	{"shmctl", {EPERM, ENOMEM, EIDRM}},
+	{"shmget", {ENOSPC, ENOMEM}},
+	{"sigaction", {EINVAL}},
+	{"strdup", {ENOMEM}},
+	{"syncfs", {EIO, ENOSPC}},
+	{"unlink", {EIO, EACCES}},
+};
+
+void (*fault_before_call)(const char *symbol);
+void (*fault_after_call)(const char *symbol);
+bool fault_no_unnamed_files;
+bool fault_no_rename_new;
+size_t fault_interrupted_bytes;
+
+static bool armed;
+static unsigned int wanted_nth, wanted_variant;
+static struct fault_report report;
+
+void fault_arm(unsigned int nth, unsigned int variant)
+{
+	report = (struct fault_report){0};
+	wanted_nth = nth;
+	wanted_variant = variant;
+	armed = true;
+}
+
+struct fault_report fault_disarm(void)
+{
+	armed = false;
+	return report;
+}
+
+unsigned int fault_variants(void)
+{
+	return VARIANTS;
+}
+
+static int error_of(const char *symbol)
+{
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++)
+		if (strcmp(points[i].symbol, symbol) == 0)
+			return wanted_variant < VARIANTS ? points[i].errors[wanted_variant] : 0;
+	abort();
+}
+
+/* The error of this call, or 0 if it is to go on. */
+static int fault_of(const char *symbol)
+{
+	int error;
+
+	if (fault_before_call)
+		fault_before_call(symbol);
+	if (!armed || ++report.calls != wanted_nth)
+		return 0;
+	error = error_of(symbol);
+	if (error) {
+		report.symbol = symbol;
+		report.error = error;
+		if (error != FAULT_SHORT)
+			errno = error;
+	}
+	return error;
+}
+
+/* Passes the result through, and errno. */
+#define AFTER(symbol, result) \
+	({ \
+		__typeof__(result) after_result = (result); \
+		int after_errno = errno; \
+		if (fault_after_call) \
+			fault_after_call(symbol); \
+		errno = after_errno; \
+		after_result; \
+	})
+
+#define WRAP(type, failure, name, parameters, arguments) \
+	type __real_##name parameters; \
+	type __wrap_##name parameters; \
+	type __wrap_##name parameters \
+	{ \
+		return fault_of(#name) ? (failure) : AFTER(#name, __real_##name arguments); \
+	}
+
+WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
+WRAP(DIR *, NULL, fdopendir, (int fd), (fd))
+WRAP(int, -1, flock, (int fd, int how), (fd, how))
+WRAP(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode))
+WRAP(int, -1, fstat, (int fd, struct stat *status), (fd, status))
+WRAP(int, -1, fstatat, (int fd, const char *path, struct stat *status, int flags),
+     (fd, path, status, flags))
+WRAP(int, -1, fstatfs, (int fd, struct statfs *status), (fd, status))
+WRAP(int, -1, fstatvfs, (int fd, struct statvfs *status), (fd, status))
+WRAP(int, -1, fsync, (int fd), (fd))
+WRAP(key_t, -1, ftok, (const char *path, int letter), (path, letter))
+WRAP(int, -1, ftruncate, (int fd, off_t size), (fd, size))
+WRAP(ssize_t, -1, getrandom, (void *bytes, size_t length, unsigned int flags),
+     (bytes, length, flags))
+WRAP(int, -1, linkat,
+     (int from_directory, const char *from, int to_directory, const char *to, int flags),
+     (from_directory, from, to_directory, to, flags))
+WRAP(int, -1, madvise, (void *address, size_t length, int advice), (address, length, advice))
+WRAP(int, -1, memfd_create, (const char *name, unsigned int flags), (name, flags))
+WRAP(void *, MAP_FAILED, mmap,
+     (void *hint, size_t length, int protection, int flags, int fd, off_t offset),
+     (hint, length, protection, flags, fd, offset))
+WRAP(int, -1, msync, (void *address, size_t length, int flags), (address, length, flags))
+WRAP(ssize_t, -1, read, (int fd, void *buffer, size_t length), (fd, buffer, length))
+WRAP(struct dirent *, NULL, readdir, (DIR * directory), (directory))
+WRAP(ssize_t, -1, readlink, (const char *path, char *target, size_t length), (path, target, length))
+WRAP(int, -1, semget, (key_t key, int count, int flags), (key, count, flags))
+WRAP(int, -1, semop, (int id, struct sembuf *operations, size_t count), (id, operations, count))
+WRAP(void *, (void *)-1, shmat, (int id, const void *hint, int flags), (id, hint, flags))
+WRAP(int, -1, shmctl, (int id, int command, struct shmid_ds *status), (id, command, status))
+WRAP(int, -1, shmget, (key_t key, size_t size, int flags), (key, size, flags))
+WRAP(int, -1, sigaction, (int number, const struct sigaction *action, struct sigaction *before),
+     (number, action, before))
+WRAP(int, -1, syncfs, (int fd), (fd))
+WRAP(int, -1, unlink, (const char *path), (path))
+
+static long blocks;
+
+long fault_blocks(void)
+{
+	return blocks;
+}
+
+/* As WRAP, for what allocates a new block if `is_new`. */
+#define WRAP_MEMORY(type, name, parameters, arguments, is_new) \
+	type __real_##name parameters; \
+	type __wrap_##name parameters; \
+	type __wrap_##name parameters \
+	{ \
+		bool counts = (is_new); \
+		type memory_made = fault_of(#name) ? NULL : AFTER(#name, __real_##name arguments); \
+\
+		blocks += counts && memory_made; \
+		return memory_made; \
+	}
+
+WRAP_MEMORY(void *, calloc, (size_t count, size_t size), (count, size), true)
+WRAP_MEMORY(void *, malloc, (size_t size), (size), true)
+WRAP_MEMORY(void *, reallocarray, (void *memory, size_t count, size_t size), (memory, count, size),
+            !memory)
+WRAP_MEMORY(char *, strdup, (const char *text), (text), true)
+
+void __real_free(void *memory);
+void __wrap_free(void *memory);
+void __wrap_free(void *memory)
+{
+	blocks -= memory != NULL;
+	__real_free(memory);
+}
+
+ssize_t __real_pread(int fd, void *buffer, size_t length, off_t offset);
+ssize_t __wrap_pread(int fd, void *buffer, size_t length, off_t offset);
+ssize_t __wrap_pread(int fd, void *buffer, size_t length, off_t offset)
+{
+	int fault = fault_of("pread");
+
+	if (fault == FAULT_SHORT)
+		length = (length + 1) / 2;
+	else if (fault)
+		return -1;
+	return AFTER("pread", __real_pread(fd, buffer, length, offset));
+}
+
+ssize_t __real_pwrite(int fd, const void *buffer, size_t length, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length, off_t offset)
+{
+	int fault = fault_of("pwrite");
+
+	if (fault == FAULT_SHORT)
+		length = (length + 1) / 2;
+	else if (fault)
+		return -1;
+	return AFTER("pwrite", __real_pwrite(fd, buffer, length, offset));
+}
+
+int __real_fallocate(int fd, int mode, off_t offset, off_t length);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t length);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	if (fault_of("fallocate"))
+		return -1;
+	if (fault_interrupted_bytes && (size_t)length > fault_interrupted_bytes) {
+		errno = EINTR;
+		return -1;
+	}
+	return AFTER("fallocate", __real_fallocate(fd, mode, offset, length));
+}
+
+int __real_renameat2(int from_directory, const char *from, int to_directory, const char *to,
+                     unsigned int flags);
+int __wrap_renameat2(int from_directory, const char *from, int to_directory, const char *to,
+                     unsigned int flags);
+int __wrap_renameat2(int from_directory, const char *from, int to_directory, const char *to,
+                     unsigned int flags)
+{
+	if (fault_of("renameat2"))
+		return -1;
+	if (fault_no_rename_new) {
+		errno = EINVAL;
+		return -1;
+	}
+	return AFTER("renameat2", __real_renameat2(from_directory, from, to_directory, to, flags));
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+	bool unnamed = (flags & O_TMPFILE) == O_TMPFILE;
+	mode_t mode;
+	va_list arguments;
+
+	va_start(arguments, flags);
+	mode = (flags & O_CREAT) || unnamed ? va_arg(arguments, mode_t) : 0;
+	va_end(arguments);
+	if (fault_of(unnamed ? "open unnamed" : "open"))
+		return -1;
+	if (unnamed && fault_no_unnamed_files) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return AFTER("open", __real_open(path, flags, mode));
+}
+
+int __real_openat(int directory, const char *path, int flags, ...);
+int __wrap_openat(int directory, const char *path, int flags, ...);
+int __wrap_openat(int directory, const char *path, int flags, ...)
+{
+	mode_t mode;
+	va_list arguments;
+
+	va_start(arguments, flags);
+	mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+	va_end(arguments);
+	return fault_of("openat") ? -1
+	                          : AFTER("openat", __real_openat(directory, path, flags, mode));
+}
+
+/* With one more argument, which a word holds whatever it is. */
+#define WRAP_WORD(name, first_type, second_type) \
+	int __real_##name(first_type first, second_type second, ...); \
+	int __wrap_##name(first_type first, second_type second, ...); \
+	int __wrap_##name(first_type first, second_type second, ...) \
+	{ \
+		va_list arguments; \
+		long word; \
+\
+		va_start(arguments, second); \
+		word = va_arg(arguments, long); \
+		va_end(arguments); \
+		return fault_of(#name) ? -1 : AFTER(#name, __real_##name(first, second, word)); \
+	}
+
+WRAP_WORD(fcntl, int, int)
+WRAP_WORD(ioctl, int, unsigned long)
+
+int __real_semctl(int id, int number, int command, ...);
+int __wrap_semctl(int id, int number, int command, ...);
+int __wrap_semctl(int id, int number, int command, ...)
+{
+	/* Removing takes no argument; the library does nothing else. */
+	return fault_of("semctl") ? -1 : AFTER("semctl", __real_semctl(id, number, command));
+}
+
+void *__real_mremap(void *address, size_t length, size_t new_length, int flags, ...);
+void *__wrap_mremap(void *address, size_t length, size_t new_length, int flags, ...);
+void *__wrap_mremap(void *address, size_t length, size_t new_length, int flags, ...)
+{
+	return fault_of("mremap")
+	               ? MAP_FAILED
+	               : AFTER("mremap", __real_mremap(address, length, new_length, flags));
+}

@@ -1,0 +1,14 @@
+/*
+ * Between the files of the support library: what carries this process's id.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* In the name of every POSIX segment of this test program, of its children too. */
+const char *own_prefix(void);
+bool is_own_segment(key_t key);
+bool is_own_semaphore(key_t key);
+void make_test_directory(void);
+void remove_test_directory(void);
