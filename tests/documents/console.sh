@@ -5,7 +5,7 @@
 # usage: console.sh AYRE DOCUMENT...
 set -eu
 . "$(dirname "$0")/../rules/tap.sh"
-ayre=$1
+ayre=$(realpath "$1")
 shift
 
 work=$(mktemp -d)

@@ -17,8 +17,8 @@
 
 #define DATA_BYTES 64
 #define NOBODY     65534
-/* In the short form, after so many instructions; in the long form, after each. */
-#define SHORT_STRIDE 16
+/* In the short form, so many kills between two system calls; in the long form, at each instruction. */
+#define SHORT_KILLS 12
 
 /* How the segment is made. */
 struct manner {
@@ -469,7 +469,7 @@ static void kill_at_instruction(struct attempt *attempt, unsigned int index, uns
 static void kill_at_instructions(void **state, unsigned int manner)
 {
 	struct counts before = take_counts();
-	unsigned int stride = long_form() ? 1 : SHORT_STRIDE, total = 0, tried = 0;
+	unsigned int total = 0, tried = 0;
 	struct attempt attempt;
 	struct window window;
 
@@ -481,8 +481,8 @@ static void kill_at_instructions(void **state, unsigned int manner)
 	/* Entries and exits alternate. */
 	for (unsigned int index = window.first; index < window.last; index += 2) {
 		unsigned int count = count_instructions(&attempt, index);
+		unsigned int stride = long_form() ? 1 : count / SHORT_KILLS + 1;
 
-		/* Not always the same ones. */
 		for (unsigned int i = total % stride; i < count; i += stride, tried++) {
 			kill_at_instruction(&attempt, index, i);
 			assert_next_has_it(&attempt, &before, tried % 2);
