@@ -18,7 +18,7 @@
 #define DATA_BYTES 64
 #define NOBODY     65534
 /* In the short form, so many kills between two system calls; in the long form, at each instruction. */
-#define SHORT_KILLS 12
+#define SHORT_KILLS 20
 
 /* How the segment is made. */
 struct manner {
