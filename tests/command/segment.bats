@@ -291,13 +291,17 @@ typed() {
   [ ! -e "/dev/shm/$name" ]
 }
 
-# A place that another user can reach: bats keeps its own to itself.
+# A place that another user can reach, with the command in it: bats keeps its own to itself, and so
+# may whoever owns the build.
 open_place() {
-  place=$(mktemp -d)
-  chmod 777 "$place"
-  cd "$place" || return
+  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
+  chmod 755 "$place"
+  mkdir -m 755 "$place/bin"
+  mkdir -m 777 "$place/open"
+  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+  cd "$place/open" || return
   touch key
-  sysv="sysv:$place/key"
+  sysv="sysv:$place/open/key"
 }
 
 @test "an ordinary user: no permission is said as such" {
@@ -308,21 +312,21 @@ open_place() {
   chmod 755 .
   ayre segment create "$sysv" --size 10 --mode 0600
   fails 1 "Permission denied: it belongs to user 0 and has mode 0600" \
-    as_user "$AYRE" segment read "./$name"
+    as_user segment read "./$name"
   fails 1 "Permission denied: it belongs to user 0 and has mode 0600" \
-    as_user "$AYRE" segment read "$sysv"
-  fails 1 "Permission denied" as_user "$AYRE" segment create ./theirs --size 1
-  fails 1 "Operation not permitted" as_user "$AYRE" segment remove "$sysv"
+    as_user segment read "$sysv"
+  fails 1 "Permission denied" as_user segment create ./theirs --size 1
+  fails 1 "Operation not permitted" as_user segment remove "$sysv"
 }
 
 @test "an ordinary user can do it all" {
   needs_root
   open_place
   for segment in "$name" ./file "$sysv"; do
-    as_user "$AYRE" segment create "$segment" --size 2M --tag t
-    as_user "$AYRE" segment write "$segment" text
-    [ "$(as_user "$AYRE" segment read "$segment" --string)" = text ]
-    as_user "$AYRE" segment show "$segment" >/dev/null 2>&1
-    as_user "$AYRE" segment remove "$segment"
+    as_user segment create "$segment" --size 2M --tag t
+    as_user segment write "$segment" text
+    [ "$(as_user segment read "$segment" --string)" = text ]
+    as_user segment show "$segment" >/dev/null 2>&1
+    as_user segment remove "$segment"
   done
 }

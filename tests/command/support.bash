@@ -43,9 +43,9 @@ until_true() {
   return 1
 }
 
-# Runs as a user who is nobody in particular, when the tests run as root.
+# Runs the command that is in $place as a user who is nobody in particular.
 as_user() {
-  setpriv --reuid=54321 --regid=54321 --clear-groups "$@"
+  LD_LIBRARY_PATH=$place/bin setpriv --reuid=54321 --regid=54321 --clear-groups "$place/bin/ayre" "$@"
 }
 
 needs_root() {

@@ -4,9 +4,8 @@
  * until it gets through. Whoever comes next must have the segment whole within a second, and
  * when that is removed nothing may be left.
  */
-#include "support/open.h"
+#include "memory/trace.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/ipc.h>
 #include <sys/ptrace.h>
@@ -161,40 +160,6 @@ static int take_over_twice(void *context)
 	return -ayre_segment_remove(attempt->name, NULL);
 }
 
-/* A stop of the traced child at the edge of a system call, or (neither) between two. */
-struct edge {
-	bool entry;
-	bool exit;
-	uint64_t number; /* of the call; at its exit: as at the entry before */
-	uint64_t arguments[6];
-	uint64_t instruction; /* address of the next one */
-};
-
-/* Goes on to the next edge, or by one instruction. false: the child has ended. */
-static bool go_on(pid_t child, enum __ptrace_request how)
-{
-	int status;
-
-	if (ptrace(how, child, NULL, NULL) == -1)
-		return false;
-	status = end_of(child);
-	return WIFSTOPPED(status);
-}
-
-static void read_edge(pid_t child, struct edge *edge)
-{
-	struct __ptrace_syscall_info info = {0};
-
-	assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(info), &info) > 0);
-	edge->entry = info.op == PTRACE_SYSCALL_INFO_ENTRY;
-	edge->exit = info.op == PTRACE_SYSCALL_INFO_EXIT;
-	edge->instruction = info.instruction_pointer;
-	if (!edge->entry)
-		return;
-	edge->number = info.entry.nr;
-	memcpy(edge->arguments, info.entry.args, sizeof(edge->arguments));
-}
-
 /* To the end of the first getppid. 0: this machine does not let us trace. */
 static pid_t start_traced(struct attempt *attempt, struct edge *edge)
 {
@@ -212,18 +177,6 @@ static pid_t start_traced(struct attempt *attempt, struct edge *edge)
 		read_edge(child, edge);
 	} while (edge->entry || edge->number != SYS_getppid);
 	return child;
-}
-
-static void kill_traced(pid_t child)
-{
-	int status;
-
-	kill(child, SIGKILL);
-	/* It may have to be seen stopping once more. */
-	do
-		status = end_of(child);
-	while (WIFSTOPPED(status));
-	assert_killed_by(status, SIGKILL);
 }
 
 /* Is this the getppid after the segment was opened? */
@@ -253,16 +206,6 @@ static bool is_traceable(struct attempt *attempt)
 		return false;
 	kill_traced(child);
 	return true;
-}
-
-/* A step costs a tenth when tracer and child do not have to wake another processor. */
-static void stay_on_this_processor(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof(one), &one);
 }
 
 static void prepare(void **state, struct attempt *attempt, unsigned int manner)

@@ -155,6 +155,12 @@ void sweep(void)
 	count_table("/proc/sysvipc/sem", is_own_semaphore, remove_semaphore);
 }
 
+void clear_up(void)
+{
+	sweep();
+	remove_test_directory();
+}
+
 int run_counted_of(const char *group, const struct CMUnitTest *tests, size_t count)
 {
 	if (count > MOST_TESTS)
@@ -196,8 +202,7 @@ int count_teardown(void **state)
 	(void)state;
 	alarm(0);
 	end_children();
-	sweep();
-	remove_test_directory();
+	clear_up();
 	if (line)
 		print_error("%s\n", line);
 	return line ? -1 : 0;

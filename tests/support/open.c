@@ -3,6 +3,8 @@
  */
 #include "support/open.h"
 
+#include <signal.h>
+
 static struct ayre_segment *const untouched = (struct ayre_segment *)&untouched;
 
 int try_open(const struct ayre_segment_options *options, const char *name,
@@ -36,4 +38,25 @@ enum ayre_backing kind_of(void **state)
 	const struct backing *backing = *state;
 
 	return backing->kind;
+}
+
+int store_into(void *context)
+{
+	*(volatile char *)context = 'x';
+	return 0;
+}
+
+static int load_from(void *context)
+{
+	(void)*(volatile char *)context;
+	return 0;
+}
+
+void assert_read_only(void *data)
+{
+	int status = run_in_child(load_from, data);
+
+	assert_exited(status);
+	status = run_in_child(store_into, data);
+	assert_killed_by(status, SIGSEGV);
 }

@@ -20,3 +20,8 @@ int try_open(const struct ayre_segment_options *options, const char *name,
 /* For tests in a table of backings: the name of segment 0, and the kind. */
 const char *name_of(void **state, char name[static NAME_BYTES]);
 enum ayre_backing kind_of(void **state);
+
+/* For run_in_child(): writes one byte through the pointer. */
+int store_into(void *data);
+/* A child that loads from there lives, and one that stores dies. */
+void assert_read_only(void *data);

@@ -12,3 +12,5 @@ bool is_own_segment(key_t key);
 bool is_own_semaphore(key_t key);
 void make_test_directory(void);
 void remove_test_directory(void);
+/* Everything of this test program that is left. */
+void clear_up(void);
