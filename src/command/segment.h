@@ -3,8 +3,6 @@
  */
 #pragma once
 
-#include <jansson.h>
-
 #include <ayre.h>
 
 /*
@@ -25,6 +23,3 @@ int segment_report(const struct ayre_error *error, const char *name);
 /* Syncs; says so when there is no disk to bring the bytes to. Returns an exit code. */
 int segment_sync_and_say(struct ayre_segment *segment, const char *name, uint64_t offset,
                          uint64_t length, enum ayre_sync how);
-
-/* One entry of a list. NULL: no memory. */
-json_t *segment_entry_json(const struct ayre_segment_entry *entry);

@@ -100,7 +100,7 @@ static json_t *owner_json(const struct ayre_segment_entry *entry)
 	return has_owner(entry) ? json_string(format_user(entry->uid, owner)) : json_null();
 }
 
-json_t *segment_entry_json(const struct ayre_segment_entry *entry)
+static json_t *entry_json(const struct ayre_segment_entry *entry)
 {
 	char mode[8], key[16];
 
@@ -123,7 +123,7 @@ static int print_list_json(const struct ayre_segment_list *list)
 	json_t *segments = json_array();
 
 	for (size_t i = 0; segments && i < ayre_segment_list_count(list); i++) {
-		json_t *entry = segment_entry_json(ayre_segment_list_entry(list, i));
+		json_t *entry = entry_json(ayre_segment_list_entry(list, i));
 
 		if (json_array_append_new(segments, entry) == -1) {
 			json_decref(segments);
@@ -300,7 +300,7 @@ static int print_entry(const struct ayre_segment_entry *entry, bool all_seen)
 static int print_entry_json(const struct ayre_segment_entry *entry,
                             const struct ayre_segment_list *list)
 {
-	json_t *document = segment_entry_json(entry);
+	json_t *document = entry_json(entry);
 
 	if (document &&
 	    json_object_set_new(document, "processes_unseen",

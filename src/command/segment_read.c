@@ -25,9 +25,10 @@
 #define CHUNK_BYTES (256 * 1024)
 
 /* How often to compare, and how often to ask whether the segment still has its name. */
-#define COMPARE_MS    50
-#define ASK_NAME_NS   INT64_C(1000000000)
-#define COMPARE_SHARE 10 /* pause at least so many times as long as comparing took */
+#define COMPARE_MS     50
+#define COMPARE_MS_MAX 1000
+#define ASK_NAME_NS    INT64_C(1000000000)
+#define COMPARE_SHARE  10 /* pause at least so many times as long as comparing took */
 
 struct read_options {
 	struct size_option offset;
@@ -161,7 +162,8 @@ static int watch(const struct ayre_segment *segment)
 	return watcher;
 }
 
-static void wait_for_change(int watcher, int64_t compare_ns)
+/* Waits for something to happen to the file, or for the next time to compare. true: the former. */
+static bool wait_for_change(int watcher, int64_t compare_ns)
 {
 	struct pollfd event = {.fd = watcher, .events = POLLIN};
 	int64_t pause_ms = compare_ns * COMPARE_SHARE / 1000000;
@@ -169,9 +171,14 @@ static void wait_for_change(int watcher, int64_t compare_ns)
 
 	if (pause_ms < COMPARE_MS)
 		pause_ms = COMPARE_MS;
-	if (poll(&event, 1, (int)pause_ms) > 0)
-		while (read(watcher, ignored, sizeof(ignored)) > 0)
-			;
+	/* On a machine that keeps us waiting, comparing seems to take long. */
+	if (pause_ms > COMPARE_MS_MAX)
+		pause_ms = COMPARE_MS_MAX;
+	if (poll(&event, 1, (int)pause_ms) <= 0)
+		return false;
+	while (read(watcher, ignored, sizeof(ignored)) > 0)
+		;
+	return true;
 }
 
 static bool was_removed(const struct ayre_segment *segment)
@@ -216,12 +223,11 @@ static int follow_until_removed(const struct reading *reading, int watcher, stru
 	int64_t asked = now_ns(), began, took = 0;
 
 	for (;;) {
-		bool removed = false;
+		bool woken = wait_for_change(watcher, took), removed = false;
 		int result;
 
-		wait_for_change(watcher, took);
 		began = now_ns();
-		if (began - asked >= ASK_NAME_NS) {
+		if (woken || began - asked >= ASK_NAME_NS) {
 			removed = was_removed(reading->segment);
 			asked = began;
 		}

@@ -3,6 +3,7 @@
  *
  *   segment.c       opening, the dispatch over the backings, what a handle tells
  *   segment_file.c  the backings with a descriptor: shm, file, memfd
+ *   place.c         where files are created, and the lock of their creators
  *   segment_sysv.c  System V
  *   view.c          the map: made, grown, refreshed
  *   segment_io.c    copying and sync

@@ -24,30 +24,11 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "memory/handle.h"
+#include "memory/place.h"
 #include "sys/map.h"
-#include "sys/system.h"
 
 /* From this size on, one allocates while the others wait. Below, waiting costs more. */
 #define LARGE_BYTES (1u << 20)
-
-struct place {
-	char directory[PATH_MAX];
-	char creating[PATH_MAX]; /* "" if the name leaves no room for it */
-};
-
-static void find_place(const char *path, struct place *ret_place)
-{
-	const char *slash = strrchr(path, '/');
-	const char *base = slash ? slash + 1 : path;
-	int length = (int)(base - path);
-	int total = snprintf(ret_place->creating, sizeof(ret_place->creating),
-	                     "%.*s.%s.ayre-creating", length, path, base);
-
-	if ((size_t)total >= sizeof(ret_place->creating) || total - length > NAME_MAX)
-		ret_place->creating[0] = '\0';
-	snprintf(ret_place->directory, sizeof(ret_place->directory), "%.*s", length ? length : 1,
-	         length ? path : ".");
-}
 
 static int fail(const struct ayrei_segment_request *request, int code, const char *step)
 {
@@ -192,7 +173,7 @@ static int settle(const struct ayrei_segment_request *request, const struct ayre
 }
 
 static int create_unnamed(const struct ayrei_segment_request *request, struct ayre_segment *segment,
-                          const struct place *place)
+                          const struct ayrei_place *place)
 {
 	int fd = ayrei_file_open_unnamed(place->directory);
 	int result;
@@ -209,91 +190,16 @@ static int create_unnamed(const struct ayrei_segment_request *request, struct ay
 	return result < 0 ? fail(request, result, "link") : 1;
 }
 
-/* Is this the file that has the name now? The holder before us may have removed it. */
-static int is_named(const char *path, const struct stat *status)
-{
-	struct stat named;
-	int result = ayrei_path_status(path, false, &named);
-
-	if (result < 0)
-		return result == -ENOENT ? 0 : result;
-	return named.st_ino == status->st_ino && named.st_dev == status->st_dev;
-}
-
-/*
- * Opens ".NAME.ayre-creating" and locks it. -EACCES: it is another user's. The lock counts only
- * while the file has its name: -ESTALE.
- */
-static int lock_once(const struct place *place, int flags, int (*lock)(int fd))
-{
-	struct stat status;
-	int fd = ayrei_file_open(place->creating, O_RDWR | O_NOFOLLOW | flags, 0600);
-	int result;
-
-	if (fd < 0)
-		return fd;
-	result = ayrei_file_status(fd, &status);
-	if (result == 0 && (status.st_uid != ayrei_user() || !S_ISREG(status.st_mode)))
-		result = -EACCES;
-	if (result == 0)
-		result = lock(fd);
-	if (result == 0)
-		result = is_named(place->creating, &status);
-	if (result == 1)
-		return fd;
-	ayrei_file_close(fd);
-	return result == 0 ? -ESTALE : result;
-}
-
-static int lock_creating(const struct place *place)
-{
-	int result;
-
-	do
-		result = lock_once(place, O_CREAT, ayrei_file_lock);
-	while (result == -ESTALE);
-	return result;
-}
-
-/* Explicitly: a child that was forked meanwhile shares the lock until it execs. */
-static void unlock_creating(const struct place *place, int lock)
-{
-	ayrei_file_unlink(place->creating);
-	ayrei_file_unlock(lock);
-	ayrei_file_close(lock);
-}
-
-/*
- * An empty one. What a dead creator had begun is not cut short but left to whoever may have it: where
- * renaming is linking and unlinking, its file can be a segment already.
- */
-static int lock_empty(const struct place *place)
-{
-	for (;;) {
-		struct stat status;
-		int lock = lock_creating(place);
-		int result = lock < 0 ? lock : ayrei_file_status(lock, &status);
-
-		if (result == 0 && status.st_size == 0)
-			return lock;
-		if (result < 0) {
-			ayrei_file_close(lock);
-			return result;
-		}
-		unlock_creating(place, lock);
-	}
-}
-
 /* Where there are no unnamed files: the locked file itself becomes the segment. */
 static int create_renamed(const struct ayrei_segment_request *request, struct ayre_segment *segment,
-                          const struct place *place)
+                          const struct ayrei_place *place)
 {
 	struct stat status;
 	int result;
 
 	if (!place->creating[0])
 		return fail(request, -ENAMETOOLONG, "create");
-	segment->fd = lock_empty(place);
+	segment->fd = ayrei_place_lock_empty(place);
 	if (segment->fd < 0)
 		return fail(request, segment->fd, "create");
 	/* Whoever held the lock before us may have finished. */
@@ -304,9 +210,8 @@ static int create_renamed(const struct ayrei_segment_request *request, struct ay
 		fail(request, result, "status");
 	else
 		result = 0;
-	/* Open to its owner while it can be left behind, so that the next creator can lock it. */
 	if (result == 0)
-		result = build(request, segment, request->options.mode | 0600);
+		result = build(request, segment, request->options.mode);
 	if (result == 0)
 		result = settle(request, segment);
 	if (result == 0) {
@@ -317,27 +222,18 @@ static int create_renamed(const struct ayrei_segment_request *request, struct ay
 	if (result < 0)
 		ayrei_file_unlink(place->creating);
 	ayrei_file_unlock(segment->fd);
-	if (result == 0 && (request->options.mode & 0600) != 0600)
+	/* Whoever waited for a lock that our mode denied them has changed it. */
+	if (result == 0 && (request->options.mode & 0600) != 0600) {
 		result = set_mode(request, segment, request->options.mode);
+		/* Nobody has been promised anything yet. */
+		if (result < 0)
+			ayrei_file_unlink(request->name.path);
+	}
 	return result < 0 ? result : 1;
 }
 
-/* What a creator has left that died after its last step. A living one's stays. */
-static void clean_creating(const char *path)
-{
-	struct place place;
-	int lock;
-
-	find_place(path, &place);
-	if (!place.creating[0])
-		return;
-	lock = lock_once(&place, 0, ayrei_file_try_lock);
-	if (lock >= 0)
-		unlock_creating(&place, lock);
-}
-
 static int create(const struct ayrei_segment_request *request, struct ayre_segment *segment,
-                  const struct place *place)
+                  const struct ayrei_place *place)
 {
 	int lock = -1, result;
 
@@ -347,15 +243,15 @@ static int create(const struct ayrei_segment_request *request, struct ayre_segme
 		struct stat status;
 
 		/* To do the work once, not for correctness: without it the link still decides. */
-		lock = lock_creating(place);
+		lock = ayrei_place_lock(place);
 		if (lock >= 0 && ayrei_path_status(request->name.path, false, &status) == 0) {
-			unlock_creating(place, lock);
+			ayrei_place_unlock(place, lock);
 			return fail(request, -EEXIST, "create");
 		}
 	}
 	result = create_unnamed(request, segment, place);
 	if (lock >= 0)
-		unlock_creating(place, lock);
+		ayrei_place_unlock(place, lock);
 	return result;
 }
 
@@ -373,11 +269,11 @@ static void reset(const struct ayrei_segment_request *request, struct ayre_segme
 
 static int try_create(const struct ayrei_segment_request *request, struct ayre_segment *segment)
 {
-	struct place place;
+	struct ayrei_place place;
 	struct stat status;
 	int result;
 
-	find_place(request->name.path, &place);
+	ayrei_place_find(request->name.path, &place);
 	result = create(request, segment, &place);
 	if (result == -EOPNOTSUPP && segment->fd < 0)
 		result = create_renamed(request, segment, &place);
@@ -497,6 +393,6 @@ int ayrei_segment_remove_file(const struct ayrei_segment_name *name, struct ayre
 	result = ayrei_file_unlink(name->path);
 	if (result < 0)
 		return ayrei_fail(error, result, "unlink", name->given, NULL);
-	clean_creating(name->path);
+	ayrei_place_clean(name->path);
 	return 0;
 }

@@ -90,6 +90,11 @@ int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_statu
 		fstatat(AT_FDCWD, path, ret_status, follow_link ? 0 : AT_SYMLINK_NOFOLLOW));
 }
 
+int ayrei_path_set_mode(const char *path, mode_t mode)
+{
+	return AYREI_RESULT(chmod(path, mode));
+}
+
 int ayrei_file_set_mode(int fd, mode_t mode)
 {
 	return AYREI_RESULT(fchmod(fd, mode));
@@ -134,18 +139,59 @@ static int allocate_parts(int fd, int mode, uint64_t size_bytes)
 	return result;
 }
 
+/*
+ * The lock of those who make a file larger: on one byte that no file has, so that it is in nobody's
+ * way. Shared while growing; alone while giving back.
+ */
+static int lock_growth(int fd, short type, int command)
+{
+	struct flock lock = {
+		.l_type = type,
+		.l_whence = SEEK_SET,
+		.l_start = INT64_MAX - 1,
+		.l_len = 1,
+	};
+
+	return AYREI_RESULT(fcntl(fd, command, &lock));
+}
+
+/*
+ * What lies behind the end and was allocated in vain. Only if nobody else is growing the file:
+ * it could be theirs, about to be counted in.
+ */
+static void give_back(int fd, uint64_t size_bytes)
+{
+	struct stat status;
+	off_t end;
+
+	if (lock_growth(fd, F_WRLCK, F_OFD_SETLK) < 0 || fstat(fd, &status) == -1)
+		return;
+	/* Whole pages: the last one belongs to the file. tmpfs wants the one, ext4 the other. */
+	end = (status.st_size + status.st_blksize - 1) / status.st_blksize * status.st_blksize;
+	if ((uint64_t)end < size_bytes)
+		(void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end,
+		                 (off_t)size_bytes - end);
+	(void)!ftruncate(fd, status.st_size);
+}
+
 int ayrei_file_allocate(int fd, uint64_t size_bytes)
 {
 	uint64_t last = size_bytes ? size_bytes - 1 : 0;
-	int result;
+	int locked, result;
 
 	if (can_never_fit(fd, size_bytes))
 		return -ENOSPC;
+	/* A file system without locks: then nobody gives back, either. */
+	locked = lock_growth(fd, F_RDLCK, F_OFD_SETLKW);
 	/* Space first, size second, so that a failure half-way leaves the size as it was. */
 	result = allocate_parts(fd, FALLOC_FL_KEEP_SIZE, size_bytes);
-	if (result < 0)
-		return result;
-	return AYREI_RESULT(fallocate(fd, 0, (off_t)last, 1));
+	if (result == 0)
+		result = AYREI_RESULT(fallocate(fd, 0, (off_t)last, 1));
+	else if (locked == 0)
+		give_back(fd, size_bytes);
+	if (locked == 0)
+		lock_growth(fd, F_UNLCK, F_OFD_SETLK);
+	return result;
 }
 
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes)

@@ -26,6 +26,7 @@ int ayrei_file_unlink(const char *path);
 
 int ayrei_file_status(int fd, struct stat *ret_status);
 int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_status);
+int ayrei_path_set_mode(const char *path, mode_t mode);
 int ayrei_file_set_mode(int fd, mode_t mode);
 int ayrei_file_truncate(int fd, uint64_t size_bytes);
 

@@ -68,8 +68,8 @@ static struct ayre_segment_options create_options(const struct scene *scene)
 	bool mirrored = scene->operation->flags & AYRE_SEGMENT_MIRRORED;
 
 	return *OPTIONS(.flags = AYRE_SEGMENT_CREATE | scene->operation->flags,
-	                .size_bytes = mirrored ? 65536 : scene->place->size_bytes, .mode = 0640,
-	                .tag = scene->operation->tag,
+	                .size_bytes = mirrored ? 65536 : scene->place->size_bytes,
+	                .mode = scene->operation->mode, .tag = scene->operation->tag,
 	                .initialize = scene->operation->tag ? fill : NULL);
 }
 
@@ -117,8 +117,11 @@ static int run_create(struct scene *scene)
 static void verify_create(struct scene *scene)
 {
 	struct ayre_segment_options options = create_options(scene);
+	struct ayre_segment_info info = {.size = sizeof(info)};
 
 	assert_int_equal(ayre_segment_backing(scene->opened), scene->place->kind);
+	assert_int_equal(ayre_segment_get_info(scene->opened, &info), 0);
+	assert_int_equal(info.mode, options.mode);
 	assert_int_equal(ayre_segment_size(scene->opened), options.size_bytes);
 	if (options.tag) {
 		assert_string_equal(ayre_segment_tag(scene->opened), options.tag);
@@ -128,8 +131,9 @@ static void verify_create(struct scene *scene)
 	}
 	/* And so does everybody else see it. */
 	if (scene->name)
-		assert_int_equal(ayre_segment_open(OPTIONS(.tag = options.tag), scene->name,
-		                                   &scene->segment, NULL),
+		assert_int_equal(ayre_segment_open(OPTIONS(.flags = AYRE_SEGMENT_READ_ONLY,
+		                                           .tag = options.tag),
+		                                   scene->name, &scene->segment, NULL),
 		                 0);
 }
 
@@ -317,19 +321,20 @@ static void verify_guard(struct scene *scene)
 	assert_true(result == 0 || result == -ENOENT);
 }
 
-#define CREATE(title, flags, tag, fits) \
+#define CREATE_MODE(title, flags, mode, tag, fits) \
 	{ \
-		title, prepare_nothing, run_create, verify_create, verify_not_created, flags, tag, \
-			fits, false \
+		title, prepare_nothing, run_create, verify_create, verify_not_created, flags, \
+			mode, tag, fits, false \
 	}
+#define CREATE(title, flags, tag, fits) CREATE_MODE(title, flags, 0640, tag, fits)
 #define WORK(title, prepare, run, verify, verify_failed, flags, fits) \
 	{ \
-		title, prepare, run, verify, verify_failed, flags, "tagged", fits, false \
+		title, prepare, run, verify, verify_failed, flags, 0, "tagged", fits, false \
 	}
 #define SYNC(title, run) \
 	{ \
-		title, prepare_segment, run, verify_nothing, verify_nothing, 0, "tagged", is_file, \
-			true \
+		title, prepare_segment, run, verify_nothing, verify_nothing, 0, 0, "tagged", \
+			is_file, true \
 	}
 
 const struct operation operations[] = {
@@ -337,6 +342,7 @@ const struct operation operations[] = {
 	CREATE("create typed", 0, "tagged", NULL),
 	CREATE("create read-only", AYRE_SEGMENT_READ_ONLY, "tagged", NULL),
 	CREATE("create raw read-only", AYRE_SEGMENT_READ_ONLY, NULL, NULL),
+	CREATE_MODE("create denied to its owner", AYRE_SEGMENT_READ_ONLY, 0444, "tagged", NULL),
 	CREATE("create exclusively", AYRE_SEGMENT_EXCLUSIVE, "tagged", has_name),
 	CREATE("create mirrored", AYRE_SEGMENT_MIRRORED, "tagged", has_descriptor),
 	CREATE("create populated", AYRE_SEGMENT_POPULATE, NULL, NULL),

@@ -42,6 +42,7 @@ struct operation {
 	void (*verify)(struct scene *scene);        /* after a success */
 	void (*verify_failed)(struct scene *scene); /* after a failure */
 	uint32_t flags;
+	uint32_t mode;
 	const char *tag;
 	bool (*fits)(const struct place *place); /* NULL: everywhere */
 	bool stays_failed;                       /* a handle that failed fails for good */

@@ -7,6 +7,9 @@
  */
 #include "memory/fault_operations.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "memory/guard_range.h"
 #include "support/fault.h"
 
@@ -232,6 +235,64 @@ static void fast_timers_do_not_stop_allocation(void **state)
 	assert_exited(run_in_child(allocate_under_a_fast_timer, &kind));
 }
 
+static char filler_path[NAME_BYTES];
+
+/* Somebody else takes all the room, when an allocation is about to begin. */
+static void take_all_room(const char *symbol)
+{
+	static char block[1u << 20];
+	int fd;
+
+	if (strcmp(symbol, "fallocate") != 0)
+		return;
+	fault_before_call = NULL;
+	fd = open(filler_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	/* All but some pages. */
+	for (int i = 0; i < 9; i++)
+		require(write(fd, block, sizeof(block)) == sizeof(block));
+	close(fd);
+}
+
+static int64_t blocks_of(const struct ayre_segment *segment)
+{
+	struct stat status;
+
+	require(fstat(ayre_segment_fd(segment), &status) == 0);
+	return status.st_blocks;
+}
+
+static int grow_into_a_full_disk(void *context)
+{
+	enum ayre_backing kind = *(enum ayre_backing *)context;
+	struct ayre_segment *segment;
+	char name[NAME_BYTES];
+	int64_t before;
+
+	if (mount_private_tmpfs(kind == AYRE_BACKING_SHM ? "/dev/shm" : test_directory(), "16m"))
+		return CHILD_SKIPS;
+	make_path(filler_path, kind, 1);
+	require(ayre_segment_open(OPTIONS(.flags = AYRE_SEGMENT_CREATE, .size_bytes = 100),
+	                          make_name(name, kind, 0), &segment, NULL) == 1);
+	before = blocks_of(segment);
+	fault_before_call = take_all_room;
+	require(ayre_segment_resize(segment, 12u << 20, NULL) == -ENOSPC);
+	require(!fault_before_call);
+	require(ayre_segment_size(segment) == 100);
+	/* What it had taken on the way is everybody's again. */
+	require(blocks_of(segment) == before);
+	return 0;
+}
+
+static void growth_that_fails_half_way_gives_back(void **state)
+{
+	enum ayre_backing kind = kind_of(state);
+	int status = run_in_child(grow_into_a_full_disk, &kind);
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_SKIPS)
+		skip_because("this user may not mount a file system");
+	assert_exited(status);
+}
+
 static int report_where(void **state)
 {
 	if (where[0])
@@ -270,6 +331,7 @@ int main(void)
 	static struct pair pairs[512];
 	const struct CMUnitTest others[] = {
 		backing_test(no_memory_for_the_guard_is_an_error, SHM),
+		file_test(growth_that_fails_half_way_gives_back),
 		backing_test(fast_timers_do_not_stop_allocation, SHM),
 		backing_test(fast_timers_do_not_stop_allocation, MEMFD),
 	};

@@ -221,6 +221,41 @@ static void a_handler_on_top_stays(void **state)
 	assert_exited(run_in_child(remove_from_below, NULL));
 }
 
+static struct sigaction guarding;
+
+/* A host that comes later and leaves to the guard what is not its own. */
+static void chain(int number, siginfo_t *info, void *context)
+{
+	faults++;
+	guarding.sa_sigaction(number, info, context);
+}
+
+static int lose_pages_under_a_chain(void *context)
+{
+	struct ayre_segment *segment = open_numbered(0, 0);
+	struct sigaction action = {.sa_sigaction = chain, .sa_flags = SA_SIGINFO};
+
+	(void)context;
+	require(ayre_guard_install() == 1);
+	require(sigaction(SIGBUS, &action, &guarding) == 0);
+	cut_numbered(0);
+	require(touch(ayre_segment_data(segment), 1) == 0);
+	require(faults == 1);
+	require(ayre_segment_check(segment) == -ESTALE);
+	remove_numbered(0, segment);
+	/* Put back, the guard is on top again. */
+	require(sigaction(SIGBUS, &guarding, NULL) == 0);
+	require(ayre_guard_install() == 0);
+	require(ayre_guard_remove() == 0);
+	return 0;
+}
+
+static void a_handler_on_top_may_chain(void **state)
+{
+	(void)state;
+	assert_exited(run_in_child(lose_pages_under_a_chain, NULL));
+}
+
 static int reuse_addresses(void *context)
 {
 	struct ayre_segment *segment = open_numbered(0, 0);
@@ -258,6 +293,7 @@ int main(void)
 		counted_test(the_default_action_still_kills),
 		counted_test(ignored_signals_stay_ignored),
 		counted_test(a_handler_on_top_stays),
+		counted_test(a_handler_on_top_may_chain),
 		counted_test(addresses_that_were_a_segments_are_the_hosts),
 	};
 

@@ -79,6 +79,7 @@ static int create_traced(void *context)
 /* One that comes after the death: gets the segment at once and whole. */
 static struct ayre_segment *come_next(const struct attempt *attempt)
 {
+	struct ayre_segment_info info = {.size = sizeof(info)};
 	struct ayre_segment *segment;
 	int64_t begin = now_ns();
 
@@ -86,6 +87,8 @@ static struct ayre_segment *come_next(const struct attempt *attempt)
 	require(now_ns() - begin < 1000000000);
 	require(ayre_segment_size(segment) == attempt->manner->size_bytes);
 	require(strcmp(ayre_segment_tag(segment), "killed") == 0);
+	require(ayre_segment_get_info(segment, &info) == 0);
+	require(info.mode == (attempt->manner->mode ? attempt->manner->mode : 0644));
 	require(is_full_of(ayre_segment_data(segment),
 	                   attempt->manner->uninitialized ? '\0' : 'p'));
 	return segment;

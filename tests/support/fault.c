@@ -33,6 +33,7 @@ static const struct {
 	int errors[VARIANTS];
 } points[] = {
 	{"calloc", {ENOMEM}},
+	{"chmod", {EIO, EPERM}},
 	{"fallocate", {ENOSPC, EIO, EINTR, EOPNOTSUPP}},
 	{"fchmod", {EIO, EPERM}},
 	{"fcntl", {EMFILE, ENOMEM}},
@@ -152,6 +153,7 @@ static int fault_of(const char *symbol)
 		return fault_of(#name) ? (failure) : AFTER(#name, __real_##name arguments); \
 	}
 
+WRAP(int, -1, chmod, (const char *path, mode_t mode), (path, mode))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(DIR *, NULL, fdopendir, (int fd), (fd))
 WRAP(int, -1, flock, (int fd, int how), (fd, how))
