@@ -88,13 +88,17 @@ int output_unknown(const char *word, const char *nearest)
 	return output_usage("'%s' is not known; see 'ayre help'", word);
 }
 
-/* The reader has gone: end as a program does that takes SIGPIPE, whoever ignored it for us. */
+/* Whoever ignored the signal for us. */
+void output_reader_gone(void)
+{
+	signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
+}
+
 static int report_write(void)
 {
-	if (errno == EPIPE) {
-		signal(SIGPIPE, SIG_DFL);
-		raise(SIGPIPE);
-	}
+	if (errno == EPIPE)
+		output_reader_gone();
 	if (!write_reported)
 		output_fail("standard output: %s", strerror(errno));
 	write_reported = true;

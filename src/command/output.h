@@ -28,6 +28,8 @@ void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int output_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int output_bytes(const void *bytes, size_t length);
 int output_flush(void);
+/* Nobody reads standard output any more: ends the process, as SIGPIPE would have. */
+void output_reader_gone(void);
 /* Prints a document and lets go of it. NULL means that there was no memory for it. */
 int output_json(json_t *document);
 /* At the end: flushes, and turns what was lost into a failure. */

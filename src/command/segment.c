@@ -171,6 +171,11 @@ static int refuse_if_mapped(const char *name)
 		                     entry->user_count == 1 ? " has" : "es have",
 		                     (int)entry->users[0].pid,
 		                     entry->user_count == 1 ? "" : " and others");
+	if (result == EXIT_DONE && ayre_segment_list_unseen(list))
+		output_note(
+			"%s: %zu processes may not be looked into: one that has it mapped loses "
+			"what is cut off",
+			name, ayre_segment_list_unseen(list));
 	ayre_segment_list_free(list);
 	return result;
 }

@@ -165,7 +165,8 @@ static int watch(const struct ayre_segment *segment)
 /* Waits for something to happen to the file, or for the next time to compare. true: the former. */
 static bool wait_for_change(int watcher, int64_t compare_ns)
 {
-	struct pollfd event = {.fd = watcher, .events = POLLIN};
+	/* Of standard output only that its reader has gone, which poll(2) tells unasked. */
+	struct pollfd events[] = {{.fd = watcher, .events = POLLIN}, {.fd = STDOUT_FILENO}};
 	int64_t pause_ms = compare_ns * COMPARE_SHARE / 1000000;
 	char ignored[4096];
 
@@ -174,8 +175,10 @@ static bool wait_for_change(int watcher, int64_t compare_ns)
 	/* On a machine that keeps us waiting, comparing seems to take long. */
 	if (pause_ms > COMPARE_MS_MAX)
 		pause_ms = COMPARE_MS_MAX;
-	if (poll(&event, 1, (int)pause_ms) <= 0)
+	if (poll(events, 2, (int)pause_ms) <= 0)
 		return false;
+	if (events[1].revents & POLLERR)
+		output_reader_gone();
 	while (read(watcher, ignored, sizeof(ignored)) > 0)
 		;
 	return true;

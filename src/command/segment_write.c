@@ -81,24 +81,6 @@ static int too_much(const char *name, uint64_t size, uint64_t offset)
 	                   name, size, offset);
 }
 
-/* Creates, or opens what another process created a moment ago. */
-static struct ayre_segment *create(const char *name, uint64_t bytes)
-{
-	struct ayre_segment_options options = {
-		.size = sizeof(options),
-		.flags = AYRE_SEGMENT_CREATE,
-		.size_bytes = bytes,
-	};
-	struct ayre_segment *segment;
-	struct ayre_error error;
-
-	if (segment_create(&options, name, &segment, &error) < 0) {
-		output_error(&error);
-		return NULL;
-	}
-	return segment;
-}
-
 /* Sets *ret_segment to NULL if there is none. */
 static int find(const char *name, const struct write_options *given,
                 struct ayre_segment **ret_segment)
@@ -134,23 +116,54 @@ static int write_payload(struct ayre_segment *segment, const char *name,
 	return EXIT_DONE;
 }
 
+struct filling {
+	const struct payload *payload;
+	uint64_t offset;
+};
+
+/* Before the segment has its name, so that nobody reads it empty. */
+static int fill(void *data, size_t data_bytes, void *context)
+{
+	const struct filling *filling = context;
+
+	(void)data_bytes;
+	if (filling->payload->length)
+		memcpy((char *)data + filling->offset, filling->payload->bytes,
+		       filling->payload->length);
+	return 0;
+}
+
 /* Into a segment that has yet to be made: as large as asked for, or as needed. */
 static int write_new(const char *name, const struct write_options *given,
                      const struct payload *payload)
 {
 	uint64_t needed = given->offset.bytes + payload->length;
 	uint64_t bytes = needed > DEFAULT_BYTES ? needed : DEFAULT_BYTES;
+	struct filling filling = {payload, given->offset.bytes};
+	struct ayre_segment_options options = {
+		.size = sizeof(options),
+		.flags = AYRE_SEGMENT_CREATE,
+		.initialize = fill,
+		.context = &filling,
+	};
 	struct ayre_segment *segment;
+	struct ayre_error error;
 	int result;
 
 	if (given->size.given)
 		bytes = given->size.bytes;
 	if (needed > bytes)
 		return too_much(name, bytes, given->offset.bytes);
-	segment = create(name, bytes);
-	if (!segment)
-		return EXIT_FAILED;
-	result = write_payload(segment, name, given, payload);
+	options.size_bytes = bytes;
+	result = segment_create(&options, name, &segment, &error);
+	if (result < 0)
+		return output_error(&error);
+	/* 1: it was born with the bytes in it. 0: another process has created it a moment ago. */
+	if (result == 0)
+		result = write_payload(segment, name, given, payload);
+	else
+		result = given->sync ? segment_sync_and_say(segment, name, 0, 0, AYRE_SYNC_WAIT)
+		                     : EXIT_DONE;
 	ayre_segment_close(segment);
 	return result;
 }

@@ -385,6 +385,9 @@ int ayrei_segment_remove_file(const struct ayrei_segment_name *name, struct ayre
 	struct stat status;
 	int result = ayrei_path_status(name->path, false, &status);
 
+	/* Not even begun to have a name, but its creator may have died. */
+	if (result == -ENOENT)
+		ayrei_place_clean(name->path);
 	if (result < 0)
 		return ayrei_fail(error, result, "status", name->given, NULL);
 	if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))

@@ -15,6 +15,9 @@
  * that no program asks for. Who finds it waits for the lock. Who then holds the lock and still
  * finds the mark knows from the kernel that the initialiser is dead, and begins anew.
  *
+ * A segment of that mode without a lock is somebody else's, who did ask for it: the lock is there
+ * before the segment, and stays, let go by the kernel, when its holder dies.
+ *
  * A raw segment without an initialiser needs none of this: the kernel makes it of zeros.
  */
 #include <errno.h>
@@ -68,7 +71,8 @@ static int find(const struct ayrei_segment_request *request, struct ayrei_sysv_s
 		result = ayrei_sysv_look_up(id, ret_status);
 	if (result < 0)
 		return fail(request, result, "shmctl");
-	if (ret_status->mode == UNFINISHED_MODE)
+	if (ret_status->mode == UNFINISHED_MODE &&
+	    ayrei_sysv_lock_exists(lock_key(request->name.key)))
 		return -EAGAIN;
 	/* Denied while it was unfinished, and finished before we looked into the table? */
 	if (denied == -EACCES)

@@ -244,6 +244,11 @@ void ayrei_sysv_unlock(int lock)
 		AYREI_RETRY(semop(lock, &release, 1));
 }
 
+bool ayrei_sysv_lock_exists(key_t key)
+{
+	return AYREI_RESULT(semget(key, 1, 0)) >= 0;
+}
+
 void ayrei_sysv_lock_clean(key_t key)
 {
 	int lock = AYREI_RESULT(semget(key, 1, 0));

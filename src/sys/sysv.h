@@ -52,5 +52,7 @@ int ayrei_sysv_look_up(int id, struct ayrei_sysv_status *ret_status);
  */
 int ayrei_sysv_lock(key_t key);
 void ayrei_sysv_unlock(int lock);
+/* Is there a lock, held or left by a dead holder? */
+bool ayrei_sysv_lock_exists(key_t key);
 /* Removes what a dead holder has left of the lock, if anything; a living one's stays. */
 void ayrei_sysv_lock_clean(key_t key);
