@@ -5,6 +5,7 @@
  */
 #include "memory/race.h"
 
+#include <fcntl.h>
 #include <sched.h>
 
 #include "support/fault.h"
@@ -186,6 +187,43 @@ static void large_names_may_be_removed_meanwhile(void **state)
 	race_with_removals(state, LARGE);
 }
 
+/* Another program takes the name while the segment is initialised. */
+static int let_another_take_the_name(void *data, size_t data_bytes, void *context)
+{
+	int fd = open(context, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+	memset(data, 'x', data_bytes);
+	if (fd < 0 || write(fd, "theirs", 6) != 6)
+		return -EIO;
+	close(fd);
+	return 0;
+}
+
+static void create_against_another(void **state, unsigned int manner)
+{
+	struct arena *arena = make_arena(state, manner);
+	char path[NAME_BYTES];
+	struct ayre_segment *segment;
+
+	make_path(path, kind_of(state), 0);
+	assert_int_equal(try_open(OPTIONS(.flags = AYRE_SEGMENT_CREATE, .size_bytes = 6,
+	                                  .initialize = let_another_take_the_name, .context = path),
+	                          arena->name, &segment),
+	                 0);
+	assert_int_equal(ayre_segment_size(segment), 6);
+	assert_memory_equal(ayre_segment_data(segment), "theirs", 6);
+	ayre_segment_close(segment);
+	assert_int_equal(ayre_segment_remove(arena->name, NULL), 0);
+	drop_arena(arena);
+}
+
+static void what_others_make_meanwhile_stays(void **state)
+{
+	create_against_another(state, TYPED);
+	create_against_another(state, RENAMED);
+	create_against_another(state, LINKED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +233,7 @@ int main(void)
 		file_test(one_of_many_creates_large),
 		file_test(one_of_many_creates_without_unnamed_files),
 		backing_test(one_of_many_creates_without_renaming, FILE),
+		file_test(what_others_make_meanwhile_stays),
 		named_test(names_may_be_removed_meanwhile),
 		backing_test(names_may_be_removed_without_unnamed_files, FILE),
 		backing_test(large_names_may_be_removed_meanwhile, SHM),

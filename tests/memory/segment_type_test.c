@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -308,6 +309,31 @@ static void cut_headers_are_no_headers(void **state)
 	assert_int_equal(ayre_segment_remove(name, NULL), 0);
 }
 
+/* What processes of other versions rely on while the segment is made. */
+static int look_at_marks(void *data, size_t data_bytes, void *context)
+{
+	struct shmid_ds segment;
+
+	(void)data;
+	(void)data_bytes;
+	(void)context;
+	if (shmctl(shmget(make_key(0), 0, 0), IPC_STAT, &segment) == -1 ||
+	    (segment.shm_perm.mode & 0777) != 0601)
+		return -EILSEQ;
+	return semctl(semget(lock_key_of(make_key(0)), 1, 0), 0, GETVAL) == 1 ? 0 : -EDOM;
+}
+
+static void unfinished_segments_have_the_documented_marks(void **state)
+{
+	char name[NAME_BYTES];
+
+	assert_int_equal(try_open(OPTIONS(.flags = AYRE_SEGMENT_CREATE, .size_bytes = DATA_BYTES,
+	                                  .initialize = look_at_marks),
+	                          name_of(state, name), NULL),
+	                 1);
+	assert_int_equal(ayre_segment_remove(name, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +346,7 @@ int main(void)
 		named_test(damaged_headers_are_refused),
 		named_test(tag_without_end_is_refused),
 		file_test(cut_headers_are_no_headers),
+		backing_test(unfinished_segments_have_the_documented_marks, SYSV),
 	};
 
 	return run_counted("segment type", tests);
