@@ -283,14 +283,41 @@ static int grow_into_a_full_disk(void *context)
 	return 0;
 }
 
-static void growth_that_fails_half_way_gives_back(void **state)
+static int create_into_a_full_disk(void *context)
+{
+	enum ayre_backing kind = *(enum ayre_backing *)context;
+	struct ayre_segment *segment;
+	char name[NAME_BYTES];
+
+	if (mount_private_tmpfs(kind == AYRE_BACKING_SHM ? "/dev/shm" : test_directory(), "16m"))
+		return CHILD_SKIPS;
+	make_path(filler_path, kind, 1);
+	fault_before_call = take_all_room;
+	require(ayre_segment_open(OPTIONS(.flags = AYRE_SEGMENT_CREATE, .size_bytes = 12u << 20),
+	                          make_name(name, kind, 0), &segment, NULL) == -ENOSPC);
+	require(ayre_segment_open(NULL, name, &segment, NULL) == -ENOENT);
+	return 0;
+}
+
+/* In a child that has 16 MiB to itself, and a neighbour who takes nine of them just then. */
+static void while_the_disk_fills(void **state, int (*run)(void *context))
 {
 	enum ayre_backing kind = kind_of(state);
-	int status = run_in_child(grow_into_a_full_disk, &kind);
+	int status = run_in_child(run, &kind);
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_SKIPS)
 		skip_because("this user may not mount a file system");
 	assert_exited(status);
+}
+
+static void growth_that_fails_half_way_gives_back(void **state)
+{
+	while_the_disk_fills(state, grow_into_a_full_disk);
+}
+
+static void creation_is_paid_for_whoever_is_faster(void **state)
+{
+	while_the_disk_fills(state, create_into_a_full_disk);
 }
 
 static int report_where(void **state)
@@ -331,6 +358,7 @@ int main(void)
 	static struct pair pairs[512];
 	const struct CMUnitTest others[] = {
 		backing_test(no_memory_for_the_guard_is_an_error, SHM),
+		file_test(creation_is_paid_for_whoever_is_faster),
 		file_test(growth_that_fails_half_way_gives_back),
 		backing_test(fast_timers_do_not_stop_allocation, SHM),
 		backing_test(fast_timers_do_not_stop_allocation, MEMFD),
