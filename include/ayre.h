@@ -7,6 +7,9 @@
 
 #include <ayre/error.h>
 #include <ayre/guard.h>
+#include <ayre/pipe.h>
+#include <ayre/pipeline.h>
+#include <ayre/process.h>
 #include <ayre/segment.h>
 #include <ayre/segment_list.h>
 #include <ayre/version.h>

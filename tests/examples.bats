@@ -33,9 +33,17 @@ keep() {
   "$EXAMPLES_DIR/keep" "$@"
 }
 
-# start COMMAND...: beside the test; its output is in "printed"
+parent_child() {
+  "$EXAMPLES_DIR/parent_child" "$@"
+}
+
+fifo_talk() {
+  "$EXAMPLES_DIR/fifo_talk" "$@"
+}
+
+# start EXAMPLE ARGUMENT...: beside the test; its output is in "printed". The program itself, not a shell around it, so that it can be stopped
 start() {
-  "$@" >printed 3>&- &
+  "$EXAMPLES_DIR/$1" "${@:2}" >printed 3>&- &
   pids+=($!)
 }
 
@@ -132,4 +140,102 @@ END
   head -c 8192 /dev/zero >file
   run -1 keep file "$name"
   [[ $output == *"it has no tag"* ]]
+}
+
+@test "parent_child: the child reads what the parent writes, in order, to its end" {
+  run -0 parent_child 100000 md5sum
+  [ "$output" = "$(seq 100000 | md5sum)" ]
+  run -3 parent_child 1 sh -c 'read line; [ "$line" = 1 ] && exit 3'
+  run -0 parent_child 0 wc -l
+  [ "$output" -eq 0 ]
+}
+
+@test "parent_child: a child that has enough is no signal" {
+  run -0 --separate-stderr parent_child 1000000 head -n 2
+  [ "$output" = "$(seq 2)" ]
+  [[ $stderr == "parent_child: the child had enough before "* ]]
+}
+
+@test "parent_child: a program that is not there" {
+  run -127 parent_child 1 ./missing
+  [[ $output == *"parent_child: ./missing: No such file or directory"* ]]
+  run -2 parent_child 1
+}
+
+@test "fifo_talk: the listener comes late, and what was said before is counted" {
+  start fifo_talk talk say 20
+  sleep 0.3
+  run -0 fifo_talk talk listen 1
+  [[ $output == *"line 20 of 20"*"the speakers have left"* ]]
+  [[ $output != *"line 1 of 20"* ]]
+  wait "${pids[0]}"
+  [[ $(tail -n 1 printed) =~ ^said\ [0-9]+,\ dropped\ [1-9][0-9]*,\ in\ [0-9]+\ ticks$ ]]
+}
+
+@test "fifo_talk: the speaker comes late, leaves and comes back; the listener works meanwhile" {
+  start fifo_talk talk listen 3
+  for _ in 1 2 3; do
+    sleep 0.1
+    run -0 fifo_talk talk say 2
+    [[ ${lines[0]} == "said 2, dropped 0, "* ]]
+  done
+  wait "${pids[0]}"
+  [ "$(grep -c '^line 2 of 2$' printed)" -eq 3 ]
+  [ "$(grep -c '^the speakers have left$' printed)" -eq 3 ]
+  [[ $(tail -n 1 printed) =~ ^heard\ 72\ bytes\ in\ ([0-9]+)\ ticks$ ]]
+  # Six lines and three pauses.
+  [ "${BASH_REMATCH[1]}" -ge 9 ]
+}
+
+listener_left() {
+  [ "$(grep -c '^the listener has left$' printed)" -ge "$1" ]
+}
+
+@test "fifo_talk: the listener leaves and another comes" {
+  start fifo_talk talk say 60
+  eventually test -p talk
+  for times in 1 2; do
+    timeout 0.4 "$EXAMPLES_DIR/fifo_talk" talk listen 1 >heard || true
+    grep -q "of 60" heard
+    # Or the next is here before anybody has noticed.
+    eventually listener_left "$times"
+  done
+  run -0 fifo_talk talk listen 1
+  wait "${pids[0]}"
+}
+
+@test "ls_wc: with the library and without, as the shell counts" {
+  mkdir some
+  touch some/{1..77}
+  for program in ls_wc ls_wc_bare; do
+    run -0 "$EXAMPLES_DIR/$program" some
+    [ "$output" = "$(ls some | wc -l)" ]
+    [ "$output" = 77 ]
+    # As the first, whose failure is not hidden, says.
+    run -2 --separate-stderr "$EXAMPLES_DIR/$program" missing
+    [ "$output" = 0 ]
+    [[ $stderr == *missing* ]]
+    run -2 "$EXAMPLES_DIR/$program"
+  done
+}
+
+@test "ls_wc: descriptors that are closed, and a name that looks like an option, are no matter" {
+  mkdir -- -l
+  touch -- ./-l/{1..3}
+  for program in ls_wc ls_wc_bare; do
+    [ "$("$EXAMPLES_DIR/$program" -l 0<&-)" = 3 ]
+    [ "$("$EXAMPLES_DIR/$program" -l 2>&-)" = 3 ]
+    [ "$("$EXAMPLES_DIR/$program" -l 0<&- 2>&-)" = 3 ]
+  done
+}
+
+@test "ls_wc: without wc nothing runs; the bare one learns of it when ls has run" {
+  mkdir path some
+  printf '#!/bin/sh\n: >ran\n' >path/ls
+  chmod +x path/ls
+  PATH=$PWD/path run -125 "$EXAMPLES_DIR/ls_wc" some
+  [[ $output == *wc* ]]
+  [ ! -e ran ]
+  PATH=$PWD/path run -127 "$EXAMPLES_DIR/ls_wc_bare" some
+  [ -e ran ]
 }

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "memory/list.h"
 #include "memory/name.h"
 #include "sys/directory.h"
@@ -252,18 +253,12 @@ static int find(struct ayrei_list_search *search, const char *name)
 	return result;
 }
 
-/* Callers compiled with an older, shorter struct: what it lacks is zero. */
 static int copy_options(const struct ayre_segment_list_options *given,
                         struct ayre_segment_list_options *copy)
 {
-	size_t known = given ? given->size : 0;
+	int result = ayrei_options_copy(copy, sizeof(*copy), given);
 
-	memset(copy, 0, sizeof(*copy));
-	if (given && known < sizeof(given->size))
-		return -EINVAL;
-	if (given)
-		memcpy(copy, given, known < sizeof(*copy) ? known : sizeof(*copy));
-	return copy->backings & ~ALL_BACKINGS ? -EINVAL : 0;
+	return result == 0 && copy->backings & ~ALL_BACKINGS ? -EINVAL : result;
 }
 
 int ayre_segment_list_new(const struct ayre_segment_list_options *options,

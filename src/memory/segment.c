@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "memory/handle.h"
 #include "sys/map.h"
 #include "sys/sysv.h"
@@ -31,20 +32,6 @@ uint64_t ayrei_segment_total(const struct ayrei_segment_request *request)
 	uint64_t header = request->options.tag ? ayrei_segment_header_bytes() : 0;
 
 	return header + request->options.size_bytes;
-}
-
-/* Callers compiled with an older, shorter struct: what it lacks is zero. */
-static int copy_options(const struct ayre_segment_options *given, struct ayre_segment_options *copy)
-{
-	size_t known = given ? given->size : 0;
-
-	memset(copy, 0, sizeof(*copy));
-	if (!given)
-		return 0;
-	if (known < sizeof(given->size))
-		return -EINVAL;
-	memcpy(copy, given, known < sizeof(*copy) ? known : sizeof(*copy));
-	return 0;
 }
 
 static const char *find_bad_option(const struct ayre_segment_options *options, bool anonymous)
@@ -78,7 +65,7 @@ static int prepare(struct ayrei_segment_request *request,
                    const struct ayre_segment_options *options, const char *name)
 {
 	const char *problem;
-	int result = copy_options(options, &request->options);
+	int result = ayrei_options_copy(&request->options, sizeof(request->options), options);
 
 	request->label = name ? name : "anonymous segment";
 	if (result < 0)
@@ -155,7 +142,7 @@ int ayre_segment_open_fd(const struct ayre_segment_options *options, int fd,
 	struct ayrei_segment_request request = {.label = "descriptor", .error = error};
 	const char *problem = NULL;
 	struct ayre_segment *segment;
-	int result = copy_options(options, &request.options);
+	int result = ayrei_options_copy(&request.options, sizeof(request.options), options);
 
 	if (result < 0)
 		problem = "the size field of the options is not set";
@@ -342,9 +329,7 @@ static int inform_file(const struct ayre_segment *segment, struct ayre_segment_i
 
 int ayre_segment_get_info(const struct ayre_segment *segment, struct ayre_segment_info *ret_info)
 {
-	size_t size = ret_info->size;
 	struct ayre_segment_info info = {
-		.size = size,
 		.backing = segment->backing,
 		.typed = segment->header_bytes != 0,
 		.header_bytes = segment->header_bytes,
@@ -355,8 +340,6 @@ int ayre_segment_get_info(const struct ayre_segment *segment, struct ayre_segmen
 	int64_t huge = 0;
 	int result;
 
-	if (size < sizeof(size))
-		return -EINVAL;
 	result = segment->sysv_id >= 0 ? inform_sysv(segment, &info) : inform_file(segment, &info);
 	if (result == 0 && segment->base && segment->want_huge)
 		huge = ayrei_map_huge_bytes(segment->base, segment->mapped_bytes);
@@ -365,6 +348,5 @@ int ayre_segment_get_info(const struct ayre_segment *segment, struct ayre_segmen
 	if (result < 0)
 		return result;
 	info.huge_bytes = (uint64_t)huge;
-	memcpy(ret_info, &info, size < sizeof(info) ? size : sizeof(info));
-	return 0;
+	return ayrei_result_copy(ret_info, &info, sizeof(info));
 }

@@ -22,6 +22,11 @@ int ayrei_file_open(const char *path, int flags, mode_t mode)
 	return AYREI_RESULT(open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode));
 }
 
+int ayrei_file_open_blocking(const char *path, int flags, mode_t mode)
+{
+	return AYREI_RESULT(open(path, flags | O_CLOEXEC | O_NOCTTY, mode));
+}
+
 int ayrei_file_close(int fd)
 {
 	int saved = errno;
@@ -38,6 +43,17 @@ int ayrei_file_duplicate(int fd)
 	return AYREI_RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
+int ayrei_file_duplicate_above(int fd, int least)
+{
+	return AYREI_RESULT(fcntl(fd, F_DUPFD_CLOEXEC, least));
+}
+
+const char *ayrei_self_path(int fd, char path[AYREI_SELF_BYTES])
+{
+	snprintf(path, AYREI_SELF_BYTES, "/proc/self/fd/%d", fd);
+	return path;
+}
+
 int ayrei_file_open_unnamed(const char *directory)
 {
 	int fd = AYREI_RESULT(open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
@@ -48,11 +64,11 @@ int ayrei_file_open_unnamed(const char *directory)
 
 int ayrei_file_link_unnamed(int fd, const char *path)
 {
-	char self[40];
+	char self[AYREI_SELF_BYTES];
 	int result;
 
 	/* By way of /proc, because AT_EMPTY_PATH asks for a privilege before Linux 6.10. */
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	ayrei_self_path(fd, self);
 	result = AYREI_RESULT(linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
 	/* No /proc here. */
 	if (result == -ENOENT)
@@ -253,6 +269,11 @@ ssize_t ayrei_file_read(int fd, void *buffer, size_t length)
 	return AYREI_RESULT(read(fd, buffer, length));
 }
 
+int64_t ayrei_file_position(int fd)
+{
+	return AYREI_RESULT(lseek(fd, 0, SEEK_CUR));
+}
+
 int ayrei_file_sync(int fd)
 {
 	return AYREI_RESULT(fsync(fd));
@@ -293,10 +314,10 @@ uint64_t ayrei_file_room(int fd)
 
 int ayrei_file_path(int fd, char *path, size_t path_bytes)
 {
-	char self[40];
+	char self[AYREI_SELF_BYTES];
 	ssize_t length;
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	ayrei_self_path(fd, self);
 	length = AYREI_RESULT(readlink(self, path, path_bytes));
 	if (length < 0)
 		return (int)length;

@@ -12,9 +12,13 @@
 
 /* Opens as open(2) does, never blocking on a FIFO's other end. */
 int ayrei_file_open(const char *path, int flags, mode_t mode);
+/* The same, but it waits for a FIFO's other end, and the descriptor blocks. */
+int ayrei_file_open_blocking(const char *path, int flags, mode_t mode);
 /* Closes; -1 does nothing; keeps errno; returns -1, the descriptor that is none. */
 int ayrei_file_close(int fd);
 int ayrei_file_duplicate(int fd);
+/* To a number that is at least this. */
+int ayrei_file_duplicate_above(int fd, int least);
 
 /* A file in a directory that has no name yet (O_TMPFILE), for reading and writing. */
 int ayrei_file_open_unnamed(const char *directory);
@@ -45,6 +49,9 @@ int ayrei_file_write_at(int fd, const void *buffer, size_t length, uint64_t offs
 /* As read(2). */
 ssize_t ayrei_file_read(int fd, void *buffer, size_t length);
 
+/* Where the next read or write of the description begins; an error if it has no such place. */
+int64_t ayrei_file_position(int fd);
+
 int ayrei_file_sync(int fd);
 /* Everything of the file system that this file is on. */
 int ayrei_file_sync_all(int fd);
@@ -53,6 +60,9 @@ int ayrei_file_in_memory(int fd);
 /* Bytes that are free where the file or directory is; UINT64_MAX if there is no telling. */
 uint64_t ayrei_file_room(int fd);
 
+/* The path under which this process can open anew what a descriptor is of. Returns path. */
+#define AYREI_SELF_BYTES 40
+const char *ayrei_self_path(int fd, char path[AYREI_SELF_BYTES]);
 /* The path behind a descriptor, as the kernel tells it in /proc/self/fd. NUL-terminated. */
 int ayrei_file_path(int fd, char *path, size_t path_bytes);
 

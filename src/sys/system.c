@@ -31,3 +31,8 @@ uint32_t ayrei_user(void)
 {
 	return geteuid();
 }
+
+int32_t ayrei_own_process(void)
+{
+	return getpid();
+}

@@ -8,12 +8,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -23,6 +28,10 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define VARIANTS 5
@@ -34,12 +43,18 @@ static const struct {
 } points[] = {
 	{"calloc", {ENOMEM}},
 	{"chmod", {EIO, EPERM}},
+	{"clone", {EAGAIN, ENOMEM}},
+	{"faccessat", {EIO, ENOMEM, EACCES}},
+	{"epoll_create1", {EMFILE, ENFILE, ENOMEM}},
+	{"epoll_ctl", {ENOMEM, ENOSPC}},
+	{"epoll_wait", {EINTR}},
 	{"fallocate", {ENOSPC, EIO, EINTR, EOPNOTSUPP}},
 	{"fchmod", {EIO, EPERM}},
 	{"fcntl", {EMFILE, ENOMEM}},
 	{"fdopendir", {ENOMEM}},
 	{"flock", {ENOLCK, EINTR}},
 	{"fopen", {EMFILE, ENOMEM}},
+	{"fork", {EAGAIN, ENOMEM}},
 	{"fstat", {EIO, ENOMEM}},
 	{"fstatat", {EIO, ENOMEM, EACCES}},
 	{"fstatfs", {EIO, EINTR}},
@@ -48,22 +63,32 @@ static const struct {
 	{"ftok", {ENOENT, EACCES}},
 	{"ftruncate", {EIO, EINTR, EFBIG}},
 	{"getrandom", {ENOSYS, EINTR}},
+	{"inotify_add_watch", {ENOSPC, ENOMEM, EACCES}},
+	{"inotify_init1", {EMFILE, ENFILE, ENOMEM}},
 	{"ioctl", {ENOTTY, EFAULT}},
+	{"kill", {EPERM}},
 	{"linkat", {EIO, ENOSPC}},
+	{"lseek", {ESPIPE, EOVERFLOW}},
 	{"madvise", {ENOMEM, EIO}},
 	{"malloc", {ENOMEM}},
 	{"memfd_create", {ENOMEM, EMFILE, EINVAL}},
+	{"mkfifo", {EIO, ENOSPC, EDQUOT}},
 	{"mmap", {ENOMEM, EAGAIN}},
 	{"mremap", {ENOMEM, EAGAIN}},
 	{"msync", {EIO, ENOSPC, ENOMEM}},
 	{"open", {EMFILE, ENOMEM, EINTR}},
 	{"open unnamed", {EMFILE, EISDIR, EINTR, EOPNOTSUPP}},
 	{"openat", {EMFILE, ENOMEM, EINTR}},
+	{"pipe2", {EMFILE, ENFILE}},
+	{"ppoll", {EINTR, ENOMEM}},
 	{"pread", {EIO, EINTR, FAULT_SHORT}},
+	{"preadv2", {EINTR, FAULT_SHORT}},
 	{"pwrite", {EIO, ENOSPC, EINTR, FAULT_SHORT}},
+	{"pwritev2", {EINTR, ENOMEM, FAULT_SHORT}},
 	{"read", {EIO, EINTR, ENOMEM}},
 	{"readdir", {ENOMEM}},
 	{"readlink", {ENOMEM, EACCES}},
+	{"realloc", {ENOMEM}},
 	{"reallocarray", {ENOMEM}},
 	{"renameat2", {EIO, ENOSPC, EINVAL}},
 	{"semctl", {EPERM}},
@@ -73,9 +98,20 @@ static const struct {
 	{"shmctl", {EPERM, ENOMEM, EIDRM}},
 	{"shmget", {ENOSPC, ENOMEM}},
 	{"sigaction", {EINVAL}},
+	{"sigtimedwait", {EINTR}},
+	{"splice", {ENOMEM, EINTR}},
 	{"strdup", {ENOMEM}},
 	{"syncfs", {EIO, ENOSPC}},
+	/* By what is called; a child of one's own can be waited for and signalled. */
+	{"syscall pidfd_open", {EMFILE, ENOMEM}},
+	{"syscall pidfd_send_signal", {0}},
+	{"syscall waitid", {EINTR}},
+	{"tee", {ENOMEM, EINTR}},
+	{"timerfd_create", {EMFILE, ENFILE, ENOMEM}},
+	{"timerfd_settime", {ECANCELED}},
 	{"unlink", {EIO, EACCES}},
+	{"waitpid", {EINTR}},
+	{"write", {EINTR, ENOMEM, FAULT_SHORT}},
 };
 
 void (*fault_before_call)(const char *symbol);
@@ -83,6 +119,7 @@ void (*fault_after_call)(const char *symbol);
 bool fault_no_unnamed_files;
 bool fault_no_rename_new;
 size_t fault_interrupted_bytes;
+int fault_unknown_flags;
 
 static bool armed;
 static unsigned int wanted_nth, wanted_variant;
@@ -154,10 +191,17 @@ static int fault_of(const char *symbol)
 	}
 
 WRAP(int, -1, chmod, (const char *path, mode_t mode), (path, mode))
+WRAP(int, -1, faccessat, (int fd, const char *path, int mode, int flags), (fd, path, mode, flags))
+WRAP(int, -1, epoll_create1, (int flags), (flags))
+WRAP(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *event),
+     (set, operation, fd, event))
+WRAP(int, -1, epoll_wait, (int set, struct epoll_event *events, int most, int timeout_ms),
+     (set, events, most, timeout_ms))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(DIR *, NULL, fdopendir, (int fd), (fd))
 WRAP(int, -1, flock, (int fd, int how), (fd, how))
 WRAP(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode))
+WRAP(pid_t, -1, fork, (void), ())
 WRAP(int, -1, fstat, (int fd, struct stat *status), (fd, status))
 WRAP(int, -1, fstatat, (int fd, const char *path, struct stat *status, int flags),
      (fd, path, status, flags))
@@ -168,15 +212,24 @@ WRAP(key_t, -1, ftok, (const char *path, int letter), (path, letter))
 WRAP(int, -1, ftruncate, (int fd, off_t size), (fd, size))
 WRAP(ssize_t, -1, getrandom, (void *bytes, size_t length, unsigned int flags),
      (bytes, length, flags))
+WRAP(int, -1, kill, (pid_t pid, int number), (pid, number))
+WRAP(int, -1, inotify_add_watch, (int watch, const char *path, uint32_t mask), (watch, path, mask))
+WRAP(int, -1, inotify_init1, (int flags), (flags))
 WRAP(int, -1, linkat,
      (int from_directory, const char *from, int to_directory, const char *to, int flags),
      (from_directory, from, to_directory, to, flags))
+WRAP(off_t, -1, lseek, (int fd, off_t offset, int whence), (fd, offset, whence))
 WRAP(int, -1, madvise, (void *address, size_t length, int advice), (address, length, advice))
 WRAP(int, -1, memfd_create, (const char *name, unsigned int flags), (name, flags))
+WRAP(int, -1, mkfifo, (const char *path, mode_t mode), (path, mode))
 WRAP(void *, MAP_FAILED, mmap,
      (void *hint, size_t length, int protection, int flags, int fd, off_t offset),
      (hint, length, protection, flags, fd, offset))
 WRAP(int, -1, msync, (void *address, size_t length, int flags), (address, length, flags))
+WRAP(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
+WRAP(int, -1, ppoll,
+     (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask),
+     (fds, count, timeout, mask))
 WRAP(ssize_t, -1, read, (int fd, void *buffer, size_t length), (fd, buffer, length))
 WRAP(struct dirent *, NULL, readdir, (DIR * directory), (directory))
 WRAP(ssize_t, -1, readlink, (const char *path, char *target, size_t length), (path, target, length))
@@ -187,8 +240,20 @@ WRAP(int, -1, shmctl, (int id, int command, struct shmid_ds *status), (id, comma
 WRAP(int, -1, shmget, (key_t key, size_t size, int flags), (key, size, flags))
 WRAP(int, -1, sigaction, (int number, const struct sigaction *action, struct sigaction *before),
      (number, action, before))
+WRAP(int, -1, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout),
+     (set, info, timeout))
+WRAP(ssize_t, -1, splice,
+     (int from, off_t *from_offset, int to, off_t *to_offset, size_t length, unsigned int flags),
+     (from, from_offset, to, to_offset, length, flags))
 WRAP(int, -1, syncfs, (int fd), (fd))
+WRAP(ssize_t, -1, tee, (int from, int to, size_t length, unsigned int flags),
+     (from, to, length, flags))
+WRAP(int, -1, timerfd_create, (int clock, int flags), (clock, flags))
+WRAP(int, -1, timerfd_settime,
+     (int timer, int flags, const struct itimerspec *when, struct itimerspec *before),
+     (timer, flags, when, before))
 WRAP(int, -1, unlink, (const char *path), (path))
+WRAP(pid_t, -1, waitpid, (pid_t pid, int *status, int options), (pid, status, options))
 
 static long blocks;
 
@@ -212,6 +277,7 @@ long fault_blocks(void)
 
 WRAP_MEMORY(void *, calloc, (size_t count, size_t size), (count, size), true)
 WRAP_MEMORY(void *, malloc, (size_t size), (size), true)
+WRAP_MEMORY(void *, realloc, (void *memory, size_t size), (memory, size), !memory)
 WRAP_MEMORY(void *, reallocarray, (void *memory, size_t count, size_t size), (memory, count, size),
             !memory)
 WRAP_MEMORY(char *, strdup, (const char *text), (text), true)
@@ -249,6 +315,45 @@ ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length, off_t offset)
 		return -1;
 	return AFTER("pwrite", __real_pwrite(fd, buffer, length, offset));
 }
+
+ssize_t __real_write(int fd, const void *bytes, size_t length);
+ssize_t __wrap_write(int fd, const void *bytes, size_t length);
+ssize_t __wrap_write(int fd, const void *bytes, size_t length)
+{
+	int fault = fault_of("write");
+
+	if (fault == FAULT_SHORT)
+		length = (length + 1) / 2;
+	else if (fault)
+		return -1;
+	return AFTER("write", __real_write(fd, bytes, length));
+}
+
+/* As WRAP, of one vector, for the flags that an older kernel does not know. */
+#define WRAP_VECTOR(name) \
+	ssize_t __real_##name(int fd, const struct iovec *vector, int count, off_t offset, \
+	                      int flags); \
+	ssize_t __wrap_##name(int fd, const struct iovec *vector, int count, off_t offset, \
+	                      int flags); \
+	ssize_t __wrap_##name(int fd, const struct iovec *vector, int count, off_t offset, \
+	                      int flags) \
+	{ \
+		int fault = fault_of(#name); \
+		struct iovec part = *vector; \
+\
+		if (fault == FAULT_SHORT) \
+			part.iov_len = (part.iov_len + 1) / 2; \
+		else if (fault) \
+			return -1; \
+		if (flags & fault_unknown_flags) { \
+			errno = EOPNOTSUPP; \
+			return -1; \
+		} \
+		return AFTER(#name, __real_##name(fd, &part, count, offset, flags)); \
+	}
+
+WRAP_VECTOR(preadv2)
+WRAP_VECTOR(pwritev2)
 
 int __real_fallocate(int fd, int mode, off_t offset, off_t length);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t length);
@@ -337,6 +442,60 @@ int __wrap_semctl(int id, int number, int command, ...)
 {
 	/* Removing takes no argument; the library does nothing else. */
 	return fault_of("semctl") ? -1 : AFTER("semctl", __real_semctl(id, number, command));
+}
+
+/* By what is called. Others are the tests' own: NULL. */
+static const char *name_of_syscall(long number)
+{
+	switch (number) {
+	case SYS_pidfd_open:
+		return "syscall pidfd_open";
+	case SYS_pidfd_send_signal:
+		return "syscall pidfd_send_signal";
+	case SYS_waitid:
+		return "syscall waitid";
+	default:
+		return NULL;
+	}
+}
+
+/*
+ * Six arguments, each a word, as the kernel has them. Who gave fewer is read beyond them, as
+ * syscall(2) itself does, and a sanitizer is not to mind.
+ */
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...) __attribute__((no_sanitize("address")));
+long __wrap_syscall(long number, ...)
+{
+	const char *symbol = name_of_syscall(number);
+	long words[6], result;
+	va_list arguments;
+
+	va_start(arguments, number);
+	for (int i = 0; i < 6; i++)
+		words[i] = va_arg(arguments, long);
+	va_end(arguments);
+	if (symbol && fault_of(symbol))
+		return -1;
+	result = __real_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+	return symbol ? AFTER(symbol, result) : result;
+}
+
+int __real_clone(int (*run)(void *argument), void *stack, int flags, void *argument, ...);
+int __wrap_clone(int (*run)(void *argument), void *stack, int flags, void *argument, ...);
+int __wrap_clone(int (*run)(void *argument), void *stack, int flags, void *argument, ...)
+{
+	void *parent_word, *thread, *child_word;
+	va_list arguments;
+
+	va_start(arguments, argument);
+	parent_word = va_arg(arguments, void *);
+	thread = va_arg(arguments, void *);
+	child_word = va_arg(arguments, void *);
+	va_end(arguments);
+	return fault_of("clone") ? -1
+	                         : AFTER("clone", __real_clone(run, stack, flags, argument,
+	                                                       parent_word, thread, child_word));
 }
 
 void *__real_mremap(void *address, size_t length, size_t new_length, int flags, ...);

@@ -39,3 +39,8 @@ extern bool fault_no_rename_new;
  * every signal (EINTR) and undoes what it has, so larger allocations never end. 0: as it is.
  */
 extern size_t fault_interrupted_bytes;
+/*
+ * Flags of preadv2(2) and pwritev2(2) that the kernel does not know: RWF_NOWAIT before 6.4,
+ * RWF_NOSIGNAL before 6.18. The library remembers: set them in a child.
+ */
+extern int fault_unknown_flags;

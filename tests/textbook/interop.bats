@@ -124,7 +124,7 @@ table_says() {
 @test "ayre makes the file first, mapdemo prints it, and whatever ayre writes next" {
   "$AYRE" segment write file:file "from ayre" --size 20
   [ "$(stat -c %s file)" -eq 20 ]
-  start printed mapdemo r file
+  start printed "$TEXTBOOK_DIR/mapdemo" r file
   eventually last_line_is printed "from ayre"
   "$AYRE" segment write file:file "and again"
   eventually last_line_is printed "and again"
@@ -132,7 +132,7 @@ table_says() {
 }
 
 @test "mapdemo makes the file, ayre writes into it while mapdemo has it mapped" {
-  start printed mapdemo r file
+  start printed "$TEXTBOOK_DIR/mapdemo" r file
   eventually test -s file
   "$AYRE" segment write file:file "answer"
   eventually last_line_is printed answer
@@ -143,7 +143,7 @@ table_says() {
   mkfifo input
   "$AYRE" segment create file:file --size 20
   start followed "$AYRE" segment read file:file --string --follow
-  mapdemo w file <input 3>&- &
+  "$TEXTBOOK_DIR/mapdemo" w file <input 3>&- &
   pids+=($!)
   exec 9>input
   local line
@@ -157,8 +157,8 @@ table_says() {
 
 @test "many look at one file: ayre writes, mapdemo and ayre all see it" {
   "$AYRE" segment write file:file "start" --size 20
-  start first mapdemo r file
-  start second mapdemo r file
+  start first "$TEXTBOOK_DIR/mapdemo" r file
+  start second "$TEXTBOOK_DIR/mapdemo" r file
   start third "$AYRE" segment read file:file --string --follow
   "$AYRE" segment write file:file "seen by all"
   local reader

@@ -1,0 +1,42 @@
+/*
+ * Processes that were started, and others that are theirs, as verbs on pidfds. Every one returns
+ * zero or more, or a negative errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A descriptor for a process that may be anybody's. -ESRCH: it is gone. */
+int ayrei_child_open(pid_t pid);
+/* A zombie takes it too. */
+int ayrei_child_signal(int pidfd, int number);
+/* To the group that it leads, also if that is all that is left. Never to another that got its number. */
+int ayrei_child_signal_group(int pidfd, pid_t pid, int number);
+
+struct ayrei_child_end {
+	int status; /* of exit(2), or the signal */
+	bool signaled, dumped_core;
+	bool lost; /* somebody else reaped it and the kernel does not tell twice */
+	/* -1: not known, because somebody else reaped it */
+	int64_t user_ns, system_ns, max_rss_bytes, voluntary_switches, involuntary_switches;
+};
+
+/*
+ * Tells how it ended, and leaves it to be reaped; -EAGAIN: it runs. If the host has taken the
+ * news, the kernel is asked what it remembers (Linux 6.15).
+ */
+int ayrei_child_look(int pidfd, struct ayrei_child_end *ret_end);
+
+/* Waits for its end, if need be, and lets go of its number. */
+void ayrei_child_reap(int pidfd);
+
+/* Kills and reaps a child that there is no pidfd of. */
+void ayrei_child_abandon(pid_t pid);
+
+/* What its calls read and wrote, until it is reaped. */
+int ayrei_child_bytes(pid_t pid, int64_t *ret_read, int64_t *ret_written);
+
+/* The most that this process has had resident, bytes. */
+int64_t ayrei_own_max_rss(void);
