@@ -16,16 +16,22 @@ enum exit_code {
 };
 
 enum option_kind {
-	OPTION_FLAG, /* bool */
-	OPTION_SIZE, /* struct size_option */
-	OPTION_MODE, /* uint32_t, 0: not given */
-	OPTION_TEXT, /* const char *, NULL: not given */
+	OPTION_FLAG,     /* bool */
+	OPTION_SIZE,     /* struct size_option */
+	OPTION_MODE,     /* uint32_t, 0: not given */
+	OPTION_TEXT,     /* const char *, NULL: not given */
+	OPTION_DURATION, /* struct duration_option */
 };
 
 /* What an option's value is stored in, where "not given" has to be told from zero. */
 struct size_option {
 	bool given;
 	uint64_t bytes;
+};
+
+struct duration_option {
+	bool given;
+	int64_t ns;
 };
 
 struct command_option {
@@ -45,6 +51,7 @@ struct command {
 	const struct command_option *options;
 	size_t option_count;
 	int least_operands, most_operands; /* most < 0: any number */
+	bool operands_end_options;         /* what follows the first operand is not ours to parse */
 	/* values: the zeroed struct that the options point into. Returns an exit code. */
 	int (*run)(void *values, int operand_count, char **operands);
 	size_t values_bytes;
@@ -56,6 +63,11 @@ struct command {
 extern const struct command *const commands[];
 
 extern const struct command bench_command;
+extern const struct command fifo_create_command;
+extern const struct command fifo_read_command;
+extern const struct command fifo_remove_command;
+extern const struct command fifo_write_command;
+extern const struct command run_command;
 extern const struct command segment_create_command;
 extern const struct command segment_list_command;
 extern const struct command segment_read_command;

@@ -21,23 +21,33 @@
 
 /* In the order in which the help shows them. */
 const struct command *const commands[] = {
-	&segment_create_command, &segment_write_command,
-	&segment_read_command,   &segment_resize_command,
-	&segment_sync_command,   &segment_list_command,
-	&segment_show_command,   &segment_remove_command,
-	&bench_command,          NULL,
+	&segment_create_command,
+	&segment_write_command,
+	&segment_read_command,
+	&segment_resize_command,
+	&segment_sync_command,
+	&segment_list_command,
+	&segment_show_command,
+	&segment_remove_command,
+	&fifo_create_command,
+	&fifo_read_command,
+	&fifo_write_command,
+	&fifo_remove_command,
+	&run_command,
+	&bench_command,
+	NULL,
 };
 
 /*
  * A program that was started with a standard stream closed would get that number for its next
- * descriptor, and write its output into a segment. Opened the wrong way round, so that using
- * it is the error that it was.
+ * descriptor, and write its output into a segment. Opened as a mere place (O_PATH), so that to read
+ * or write it is the error that it was, also for the programs that inherit it.
  */
 static void occupy_standard_streams(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
-			(void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+			(void)!open("/dev/null", O_PATH);
 }
 
 static int run(const struct command *command, int argument_count, char **arguments)

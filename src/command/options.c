@@ -39,6 +39,36 @@ bool parse_size(const char *text, uint64_t *ret_bytes)
 	return true;
 }
 
+bool parse_duration(const char *text, int64_t *ret_ns)
+{
+	static const struct {
+		const char *name;
+		int64_t ns;
+	} units[] = {
+		{"us", 1000},
+		{"ms", 1000000},
+		{"s", 1000000000},
+		{"m", INT64_C(60) * 1000000000},
+		{"h", INT64_C(3600) * 1000000000},
+	};
+	uint64_t number;
+	char *rest;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	number = strtoull(text, &rest, 10);
+	for (size_t i = 0; errno == 0 && i < COUNT_OF(units); i++) {
+		if (strcmp(rest, units[i].name) != 0)
+			continue;
+		if (number > (uint64_t)(INT64_MAX / units[i].ns))
+			return false;
+		*ret_ns = (int64_t)number * units[i].ns;
+		return true;
+	}
+	return false;
+}
+
 /* "0644", "644": octal, read and write bits only. */
 static bool parse_mode(const char *text, uint32_t *ret_mode)
 {
@@ -57,6 +87,7 @@ static bool parse_mode(const char *text, uint32_t *ret_mode)
 static int store(const struct command_option *option, char *text, void *values)
 {
 	void *place = (char *)values + option->offset;
+	struct duration_option *duration = place;
 	struct size_option *size = place;
 
 	switch (option->kind) {
@@ -71,6 +102,12 @@ static int store(const struct command_option *option, char *text, void *values)
 		if (parse_size(text, &size->bytes))
 			return EXIT_DONE;
 		return output_usage("--%s: '%s' is not a size (such as 4096, 64K, 1M, 2G)",
+		                    option->name, text);
+	case OPTION_DURATION:
+		duration->given = true;
+		if (parse_duration(text, &duration->ns))
+			return EXIT_DONE;
+		return output_usage("--%s: '%s' is not a duration (such as 250ms, 2s, 1m)",
 		                    option->name, text);
 	case OPTION_MODE:
 		if (parse_mode(text, place))
@@ -119,13 +156,15 @@ static int report_bad_option(const struct command *command, int character, char 
 static int parse_words(const struct command *command, int argument_count, char **arguments,
                        struct parsed_options *parsed)
 {
+	/* '+': stop at the first operand; ':': tell a missing value from an unknown option. */
+	const char *letters = command->operands_end_options ? "+:h" : ":h";
 	struct option table[OPTIONS_MAX + 2];
 	int character;
 
 	fill_table(command, table);
 	optind = 1;
 	opterr = 0;
-	while ((character = getopt_long(argument_count, arguments, ":h", table, NULL)) != -1) {
+	while ((character = getopt_long(argument_count, arguments, letters, table, NULL)) != -1) {
 		int result = EXIT_DONE;
 
 		if (character == 'h')

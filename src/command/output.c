@@ -137,6 +137,24 @@ int output_json(json_t *document)
 	return result ? EXIT_DONE : report_write();
 }
 
+json_t *output_text_json(const char *text)
+{
+	json_t *value = text ? json_string(text) : json_null();
+	char *plain;
+
+	if (value)
+		return value;
+	plain = strdup(text);
+	if (!plain)
+		return NULL;
+	for (char *c = plain; *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+	value = json_string(plain);
+	free(plain);
+	return value;
+}
+
 int output_finish(int exit_code)
 {
 	if (fflush(stdout) != 0)

@@ -32,6 +32,8 @@ int output_flush(void);
 void output_reader_gone(void);
 /* Prints a document and lets go of it. NULL means that there was no memory for it. */
 int output_json(json_t *document);
+/* A text, or null; each byte beyond ASCII is '?' in one that is not UTF-8, which JSON has to be. */
+json_t *output_text_json(const char *text);
 /* At the end: flushes, and turns what was lost into a failure. */
 int output_finish(int exit_code);
 

@@ -38,31 +38,12 @@ static const char *const backing_names[] = {
 
 /* --- as JSON --- */
 
-/* JSON text is UTF-8; a name of other bytes is shown with each of them as a question mark. */
-static json_t *text_json(const char *text)
-{
-	json_t *value = text ? json_string(text) : json_null();
-	char *plain;
-
-	if (value)
-		return value;
-	plain = strdup(text);
-	if (!plain)
-		return NULL;
-	for (char *c = plain; *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	value = json_string(plain);
-	free(plain);
-	return value;
-}
-
 static json_t *user_json(const struct ayre_segment_user *user)
 {
 	char name[64];
 
 	return json_pack("{s:i, s:o, s:I, s:s, s:b, s:I, s:I}", "pid", (int)user->pid, "command",
-	                 text_json(user->command), "uid", (json_int_t)user->uid, "user",
+	                 output_text_json(user->command), "uid", (json_int_t)user->uid, "user",
 	                 format_user(user->uid, name), "writable", (int)user->writable,
 	                 "mapped_bytes", (json_int_t)user->mapped_bytes, "started_ns",
 	                 (json_int_t)user->started_ns);
@@ -108,8 +89,8 @@ static json_t *entry_json(const struct ayre_segment_entry *entry)
 	snprintf(key, sizeof(key), "0x%08" PRIx32, (uint32_t)entry->key);
 	return json_pack(
 		"{s:o, s:s, s:o, s:b, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
-		"name", text_json(entry->name), "backing", backing_names[entry->backing], "tag",
-		text_json(entry->tag), "removed", (int)entry->removed, "size_bytes",
+		"name", output_text_json(entry->name), "backing", backing_names[entry->backing],
+		"tag", output_text_json(entry->tag), "removed", (int)entry->removed, "size_bytes",
 		(json_int_t)entry->size_bytes, "resident_bytes", (json_int_t)entry->resident_bytes,
 		"mode", mode, "uid", number_or_null(has_owner(entry) ? (int64_t)entry->uid : -1),
 		"gid", number_or_null(has_owner(entry) ? (int64_t)entry->gid : -1), "owner",

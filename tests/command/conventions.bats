@@ -13,7 +13,7 @@ load support
 
 @test "--help and help print to standard output, exit 0" {
   for words in --help -h help 'segment --help' 'help segment' 'help segment create' \
-    'segment create --help' 'bench --help' 'segment write x --help'; do
+    'segment create --help' 'bench --help' 'run --help' 'help run' 'segment write x --help'; do
     # shellcheck disable=SC2086
     run --separate-stderr ayre $words
     [ "$status" -eq 0 ]
