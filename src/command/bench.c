@@ -19,8 +19,10 @@
 #define QUICK_LEAST_NS 4000000
 
 static const struct bench benches[] = {
-	{"file", "files read, written and appended to by calls, against mapped ones",
-         bench_file_run},
+	{"file", "files read, written and appended to by calls, against mapped ones", "mapped",
+         "call", bench_file_run},
+	{"pipe", "processes started, joined, fed and captured, against shells and libraries",
+         "ayre", "peer", bench_pipe_run},
 };
 
 #define BENCH_COUNT COUNT_OF(benches)
@@ -113,6 +115,8 @@ static int measure(const struct bench_options *given, const bool wanted[BENCH_CO
 			return output_fail("%s", strerror(ENOMEM));
 		reports[(*report_count)++] = report;
 		report->name = benches[i].name;
+		report->ours = benches[i].ours;
+		report->theirs = benches[i].theirs;
 		report->settings.quick = given->quick;
 		report->settings.rounds = given->quick ? QUICK_ROUNDS : FULL_ROUNDS;
 		report->settings.least_ns = given->quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
@@ -147,9 +151,10 @@ static int run_bench(void *values, int operand_count, char **operands)
 
 const struct command bench_command = {
 	.verb = "bench",
-	.summary = "Measure this machine: files by calls and mapped, beside its memory",
+	.summary = "Measure this machine: files and pipes, beside its memory and bare kernel",
 	.synopsis = "[NAME]... [--json] [--plot FILE.svg] [--quick]",
 	.examples = "  ayre bench file                       files, read, written and mapped\n"
+		    "  ayre bench pipe                       pipelines, against shells and others\n"
 		    "  ayre bench --quick --plot files.svg   all there are, in a few seconds\n"
 		    "  ayre bench file --json | jq '.benchmarks[].floors'\n",
 	.options = bench_table,

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,12 +36,14 @@ enum bench_unit {
 	BENCH_DIRTIED,   /* bytes of page cache that the kernel marked dirty, per operation */
 };
 
-/* What a row stands for. Mapped rows are compared with the best of the calls. */
+/* What a row stands for. Ours are compared with the best of theirs. */
 enum bench_side {
 	BENCH_FLOOR,
-	BENCH_CALLS, /* read(2), write(2) and what is built on them */
-	BENCH_MAPPED,
+	BENCH_CALLS,  /* theirs: read(2), write(2) and what is built on them */
+	BENCH_MAPPED, /* ours */
 	BENCH_MEMORY, /* shared memory, mapped too, but no file */
+	BENCH_PEER,   /* theirs: another program or library that does the same */
+	BENCH_AYRE,   /* ours */
 };
 
 /* One measurement of one row. */
@@ -97,9 +100,11 @@ struct bench_row_result {
 	double ns[BENCH_ROUNDS_MAX], dirtied[BENCH_ROUNDS_MAX], faults[BENCH_ROUNDS_MAX];
 	struct bench_spread value;     /* per operation: ns or bytes */
 	struct bench_spread to_floor;  /* value / floor's value, round by round */
-	struct bench_spread to_best;   /* best call's value / value: above 1, mapping wins */
+	struct bench_spread to_best;   /* the best of theirs / value: above 1, we win */
+	struct bench_spread of_ours;   /* of theirs: our first row's value / value */
 	const struct bench_row *floor; /* NULL: there is no to_floor */
 	const struct bench_row *best;  /* NULL: there is no to_best */
+	const struct bench_row *ours;  /* NULL: there is no of_ours */
 	double median_faults;
 };
 
@@ -111,7 +116,9 @@ struct bench_group_result {
 };
 
 struct bench_report {
-	const char *name; /* of the benchmark */
+	const char *name;   /* of the benchmark */
+	const char *ours;   /* what ours are called: "mapped" */
+	const char *theirs; /* and one of theirs: "call" */
 	struct bench_settings settings;
 	uint64_t file_bytes; /* of the benchmark's file, 0 if it has none */
 	size_t group_count;
@@ -141,7 +148,8 @@ bool bench_counts_dirtied(void);
 
 struct bench_machine {
 	unsigned int cpu_count;
-	int cpu; /* which one we are bound to; -1: none */
+	int cpu;           /* which one we are bound to; -1: none */
+	cpu_set_t allowed; /* before that */
 	char architecture[32], kernel[64];
 	uint64_t memory_bytes, available_bytes, page_bytes;
 	char huge_pages[16], shared_huge_pages[16]; /* "madvise"; "" where it cannot be known */
@@ -162,10 +170,16 @@ int bench_open_unnamed(const char *directory);
 struct bench {
 	const char *name;
 	const char *summary;
+	const char *ours, *theirs; /* as in the report */
 	/* Fills the report group by group. Returns an exit code; what failed is printed. */
 	int (*run)(struct bench_report *report, const struct bench_machine *machine);
 };
 
+/* Children shall run where they like: unbound, and bound again. */
+void bench_machine_unbind(const struct bench_machine *machine);
+void bench_machine_bind(const struct bench_machine *machine);
+
+int bench_pipe_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_file_run(struct bench_report *report, const struct bench_machine *machine);
 
 /* --- telling --- */
@@ -180,7 +194,8 @@ const char *bench_format(const struct bench_group_result *group, double value, c
 /* "1.9", "0.004": three digits that count. */
 const char *bench_format_ratio(double ratio, char text[16]);
 /* "mapped: 1.9x", "mapped loses: 0.4x", "even: 1.0x"; "" if there is nothing to compare. */
-const char *bench_format_verdict(const struct bench_row_result *row, char text[40]);
+const char *bench_format_verdict(const struct bench_report *report,
+                                 const struct bench_row_result *row, char text[80]);
 
 /* Can the file be written? Asked before an hour's work. Prints why not; an exit code. */
 int bench_plot_check(const char *path);

@@ -54,20 +54,27 @@ int bench_open_unnamed(const char *directory)
 }
 
 /* Always the same one; the last, because the first is where most interrupts go. */
-static int bind_to_cpu(void)
+static int choose_cpu(const cpu_set_t *allowed)
 {
-	cpu_set_t allowed, one;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) == -1)
-		return -1;
-	for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--) {
-		if (!CPU_ISSET(cpu, &allowed))
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		return sched_setaffinity(0, sizeof(one), &one) == 0 ? cpu : -1;
-	}
+	for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--)
+		if (CPU_ISSET(cpu, allowed))
+			return cpu;
 	return -1;
+}
+
+void bench_machine_bind(const struct bench_machine *machine)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	if (machine->cpu >= 0)
+		CPU_SET(machine->cpu, &one);
+	(void)sched_setaffinity(0, sizeof(one), &one);
+}
+
+void bench_machine_unbind(const struct bench_machine *machine)
+{
+	(void)sched_setaffinity(0, sizeof(machine->allowed), &machine->allowed);
 }
 
 static uint64_t available_bytes(void)
@@ -144,6 +151,7 @@ void bench_machine_look(struct bench_machine *ret_machine)
 		.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
 		.available_bytes = available_bytes(),
 		.read_ahead_bytes = -1,
+		.cpu = -1,
 	};
 	struct utsname names;
 	struct stat status;
@@ -162,6 +170,8 @@ void bench_machine_look(struct bench_machine *ret_machine)
 		find_file_system(status.st_dev, machine.file_system, sizeof(machine.file_system));
 		machine.read_ahead_bytes = find_read_ahead(status.st_dev);
 	}
-	machine.cpu = bind_to_cpu();
+	if (sched_getaffinity(0, sizeof(machine.allowed), &machine.allowed) == 0)
+		machine.cpu = choose_cpu(&machine.allowed);
+	bench_machine_bind(&machine);
 	*ret_machine = machine;
 }

@@ -77,18 +77,16 @@ static double place(double ratio, double most)
 	return LABEL_WIDTH + BAR_WIDTH * fmin(part, 1);
 }
 
-static void draw_row(FILE *file, const struct bench_group_result *group, size_t index, int y,
-                     double most)
+static void draw_row(FILE *file, const struct bench_report *report,
+                     const struct bench_group_result *group, size_t index, int y, double most)
 {
 	static const char *const colors[] = {
-		[BENCH_FLOOR] = "#9aa5b1",
-		[BENCH_CALLS] = "#4a7fb5",
-		[BENCH_MAPPED] = "#3d9970",
-		[BENCH_MEMORY] = "#8ccbb0",
+		[BENCH_FLOOR] = "#9aa5b1",  [BENCH_CALLS] = "#4a7fb5", [BENCH_MAPPED] = "#3d9970",
+		[BENCH_MEMORY] = "#8ccbb0", [BENCH_PEER] = "#4a7fb5",  [BENCH_AYRE] = "#3d9970",
 	};
 	const struct bench_row_result *row = &group->rows[index];
 	double end = place(row->floor ? row->to_floor.median : 1, most);
-	char value[32], verdict[40], ratio[16];
+	char value[32], verdict[80], ratio[16];
 
 	fprintf(file, "<text x='%d' y='%d' text-anchor='end'>", LABEL_WIDTH - 8, y + 14);
 	write_text(file, group->group->rows[index].label);
@@ -109,11 +107,12 @@ static void draw_row(FILE *file, const struct bench_group_result *group, size_t 
 	if (row->floor)
 		fprintf(file, " (%sx)", bench_format_ratio(row->to_floor.median, ratio));
 	fprintf(file, "  <tspan class='note'>%s</tspan></text>\n",
-	        bench_format_verdict(row, verdict));
+	        bench_format_verdict(report, row, verdict));
 }
 
 /* Returns where the next one begins. */
-static int draw_group(FILE *file, const struct bench_group_result *group, int y)
+static int draw_group(FILE *file, const struct bench_report *report,
+                      const struct bench_group_result *group, int y)
 {
 	double most = scale_of(group), floor_at = place(1, most);
 	int rows = group->left_out ? 1 : (int)group->group->row_count;
@@ -128,7 +127,7 @@ static int draw_group(FILE *file, const struct bench_group_result *group, int y)
 		fputs("</text>\n", file);
 	} else {
 		for (size_t i = 0; i < group->group->row_count; i++)
-			draw_row(file, group, i, y + (int)i * ROW_HEIGHT, most);
+			draw_row(file, report, group, i, y + (int)i * ROW_HEIGHT, most);
 		fprintf(file, "<line class='floor' x1='%.1f' x2='%.1f' y1='%d' y2='%d'/>\n",
 		        floor_at, floor_at, y - 2, y + rows * ROW_HEIGHT + 2);
 	}
@@ -166,12 +165,13 @@ static void draw(FILE *file, const struct bench_machine *machine,
 	              "logarithmic; short is good; the black line is the quartiles</text>\n");
 	fprintf(file,
 	        "<text class='note' x='20' y='52'>%u processors, %s, Linux %s, files on %s, %u "
-	        "rounds. Blue: calls; green: mapped; light green: shared memory</text>\n",
+	        "rounds. Green: ours (mapped, ayre); blue: theirs (calls, peers); light green: "
+	        "shared memory</text>\n",
 	        machine->cpu_count, machine->architecture, machine->kernel, machine->file_system,
 	        reports[0]->settings.rounds);
 	for (size_t r = 0; r < report_count; r++)
 		for (size_t i = 0; i < reports[r]->group_count; i++)
-			y = draw_group(file, &reports[r]->groups[i], y);
+			y = draw_group(file, reports[r], &reports[r]->groups[i], y);
 	fputs("</svg>\n", file);
 }
 

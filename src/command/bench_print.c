@@ -53,19 +53,24 @@ const char *bench_format_ratio(double ratio, char text[16])
 	return text;
 }
 
-const char *bench_format_verdict(const struct bench_row_result *row, char text[40])
+const char *bench_format_verdict(const struct bench_report *report,
+                                 const struct bench_row_result *row, char text[80])
 {
-	static const char *const words[] = {
-		[BENCH_WINS] = "mapped",
-		[BENCH_EVEN] = "even",
-		[BENCH_LOSES] = "mapped loses",
-	};
-	char number[16];
+	char number[16], low[16], high[16];
 
 	text[0] = '\0';
-	if (row->best)
-		snprintf(text, 40, "%s: %sx", words[bench_judge(&row->to_best)],
+	if (row->best) {
+		enum bench_verdict verdict = bench_judge(&row->to_best);
+
+		snprintf(text, 80, "%s%s: %sx", verdict == BENCH_EVEN ? "even" : report->ours,
+		         verdict == BENCH_LOSES ? " loses" : "",
 		         bench_format_ratio(row->to_best.median, number));
+	}
+	if (row->ours)
+		snprintf(text, 80, "%s takes %s of it [%s - %s]", report->ours,
+		         bench_format_ratio(row->of_ours.median, number),
+		         bench_format_ratio(row->of_ours.q1, low),
+		         bench_format_ratio(row->of_ours.q3, high));
 	return text;
 }
 
@@ -93,10 +98,11 @@ static void print_value(const struct bench_group_result *group, const struct ben
 	             bench_format(group, inverse ? value->q1 : value->q3, high));
 }
 
-static void print_row(const struct bench_group_result *group, size_t index)
+static void print_row(const struct bench_report *report, const struct bench_group_result *group,
+                      size_t index)
 {
 	const struct bench_row_result *row = &group->rows[index];
-	char median[16], low[16], high[16], verdict[40];
+	char median[16], low[16], high[16], verdict[80];
 
 	output_print("  %-38s", group->group->rows[index].label);
 	if (row->left_out) {
@@ -110,7 +116,7 @@ static void print_row(const struct bench_group_result *group, size_t index)
 		             bench_format_ratio(row->to_floor.q3, high));
 	else
 		output_print("  %6s", "floor");
-	output_print("  %s\n", bench_format_verdict(row, verdict));
+	output_print("  %s\n", bench_format_verdict(report, row, verdict));
 }
 
 int bench_print_table(const struct bench_report *report)
@@ -118,8 +124,9 @@ int bench_print_table(const struct bench_report *report)
 	char size[16];
 
 	output_print("\nbench %s: file of %s; median, quartiles, times the floor [quartiles]; "
-	             "mapped against the best call\n",
-	             report->name, format_size(report->file_bytes, size));
+	             "%s against the best %s\n",
+	             report->name, format_size(report->file_bytes, size), report->ours,
+	             report->theirs);
 	for (size_t i = 0; i < report->group_count; i++) {
 		const struct bench_group_result *group = &report->groups[i];
 
@@ -129,7 +136,7 @@ int bench_print_table(const struct bench_report *report)
 			continue;
 		}
 		for (size_t row = 0; row < group->group->row_count; row++)
-			print_row(group, row);
+			print_row(report, group, row);
 	}
 	return EXIT_DONE;
 }
@@ -167,10 +174,9 @@ static json_t *row_json(const struct bench_group_result *group, size_t index)
 		[BENCH_DIRTIED] = "dirtied",
 	};
 	static const char *const sides[] = {
-		[BENCH_FLOOR] = "floor",
-		[BENCH_CALLS] = "calls",
-		[BENCH_MAPPED] = "mapped",
-		[BENCH_MEMORY] = "shared_memory",
+		[BENCH_FLOOR] = "floor",   [BENCH_CALLS] = "calls",
+		[BENCH_MAPPED] = "mapped", [BENCH_MEMORY] = "shared_memory",
+		[BENCH_PEER] = "peer",     [BENCH_AYRE] = "ayre",
 	};
 	static const char *const verdicts[] = {
 		[BENCH_WINS] = "wins",
@@ -182,14 +188,15 @@ static json_t *row_json(const struct bench_group_result *group, size_t index)
 	bool bytes = group->group->unit == BENCH_DIRTIED;
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "group",
+		"{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "group",
 		group->group->name, "name", row->name, "label", row->label, "side",
 		sides[row->side], "unit", units[group->group->unit], "operation_bytes",
 		(json_int_t)group->operation_bytes, bytes ? "median_bytes" : "median_ns",
 		whole(result->value.median), bytes ? "q1_bytes" : "q1_ns", whole(result->value.q1),
 		bytes ? "q3_bytes" : "q3_ns", whole(result->value.q3), "ratio_to_floor",
-		result->floor ? spread_json(&result->to_floor) : json_null(), "ratio_to_best_call",
-		result->best ? spread_json(&result->to_best) : json_null(), "mapping",
+		result->floor ? spread_json(&result->to_floor) : json_null(), "ratio_to_best",
+		result->best ? spread_json(&result->to_best) : json_null(), "ours_to_this",
+		result->ours ? spread_json(&result->of_ours) : json_null(), "verdict",
 		result->best ? json_string(verdicts[bench_judge(&result->to_best)]) : json_null());
 }
 

@@ -158,14 +158,33 @@ static const struct bench_row_result *find_floor(const struct bench_group_result
 	return is ? &result->rows[0] : NULL;
 }
 
-static const struct bench_row_result *find_best_call(const struct bench_group_result *result)
+static bool is_theirs(enum bench_side side)
+{
+	return side == BENCH_CALLS || side == BENCH_PEER;
+}
+
+static bool is_ours(enum bench_side side)
+{
+	return side == BENCH_MAPPED || side == BENCH_AYRE;
+}
+
+/* Our first row, if it is to be compared with each of theirs. */
+static const struct bench_row_result *find_ours(const struct bench_group_result *result)
+{
+	for (size_t i = 0; i < result->group->row_count; i++)
+		if (result->group->rows[i].side == BENCH_AYRE && !result->rows[i].left_out)
+			return &result->rows[i];
+	return NULL;
+}
+
+static const struct bench_row_result *find_best(const struct bench_group_result *result)
 {
 	const struct bench_row_result *best = NULL;
 
 	for (size_t i = 0; i < result->group->row_count; i++) {
 		const struct bench_row_result *row = &result->rows[i];
 
-		if (result->group->rows[i].side != BENCH_CALLS || row->left_out)
+		if (!is_theirs(result->group->rows[i].side) || row->left_out)
 			continue;
 		if (!best || row->value.median < best->value.median)
 			best = row;
@@ -176,7 +195,7 @@ static const struct bench_row_result *find_best_call(const struct bench_group_re
 static void compute(struct bench_group_result *result, unsigned int rounds)
 {
 	const struct bench_group *group = result->group;
-	const struct bench_row_result *floor = find_floor(result), *best;
+	const struct bench_row_result *floor = find_floor(result), *best, *ours;
 
 	for (size_t i = 0; i < group->row_count; i++) {
 		struct bench_row_result *row = &result->rows[i];
@@ -184,7 +203,8 @@ static void compute(struct bench_group_result *result, unsigned int rounds)
 		row->value = spread(values_of(group, row), rounds);
 		row->median_faults = spread(row->faults, rounds).median;
 	}
-	best = find_best_call(result);
+	best = find_best(result);
+	ours = find_ours(result);
 	for (size_t i = 0; i < group->row_count; i++) {
 		struct bench_row_result *row = &result->rows[i];
 		const double *values = values_of(group, row);
@@ -195,9 +215,13 @@ static void compute(struct bench_group_result *result, unsigned int rounds)
 			row->floor = &group->rows[0];
 			row->to_floor = ratio(values, values_of(group, floor), rounds);
 		}
-		if (best && group->rows[i].side == BENCH_MAPPED) {
+		if (best && is_ours(group->rows[i].side)) {
 			row->best = &group->rows[best - result->rows];
 			row->to_best = ratio(values_of(group, best), values, rounds);
+		}
+		if (ours && is_theirs(group->rows[i].side)) {
+			row->ours = &group->rows[ours - result->rows];
+			row->of_ours = ratio(values_of(group, ours), values, rounds);
 		}
 	}
 }

@@ -30,13 +30,13 @@ query() {
   query '[.benchmarks[0].rows[] | (.median_ns // .median_bytes) as $m | (.q1_ns // .q1_bytes) as $q1 |
     (.q3_ns // .q3_bytes) as $q3 | ($m | floor) == $m and $q1 <= $m and $m <= $q3 and
     .ratio_to_floor.median > 0 and .ratio_to_floor.q1 <= .ratio_to_floor.q3] | all and length > 20'
-  query '[.benchmarks[0].rows[] | select(.side == "mapped") | .ratio_to_best_call.median > 0 and
-    (.mapping | IN("wins", "even", "loses"))] | all and length >= 8'
+  query '[.benchmarks[0].rows[] | select(.side == "mapped") | .ratio_to_best.median > 0 and
+    (.verdict | IN("wins", "even", "loses"))] | all and length >= 8'
 }
 
 @test "it can show where mapping wins and where it loses" {
-  query '.benchmarks[0].rows[] | select(.group == "random_read_64" and .side == "mapped") | .mapping == "wins"'
-  query '[.benchmarks[0].rows[] | select(.group == "small_file_4k" and .side == "mapped") | .mapping] |
+  query '.benchmarks[0].rows[] | select(.group == "random_read_64" and .side == "mapped") | .verdict == "wins"'
+  query '[.benchmarks[0].rows[] | select(.group == "small_file_4k" and .side == "mapped") | .verdict] |
     index("loses") != null'
 }
 
@@ -58,7 +58,7 @@ print(len(tree.parse(sys.argv[1]).findall(".//{http://www.w3.org/2000/svg}rect")
 }
 
 @test "an unknown benchmark: exit 2, and the known ones are named" {
-  fails 2 "'disk' is no benchmark; there are: all, file" ayre bench disk
+  fails 2 "'disk' is no benchmark; there are: all, file, pipe" ayre bench disk
   fails 2 "'disk' is no benchmark" ayre bench file disk
 }
 
@@ -73,7 +73,7 @@ print(len(tree.parse(sys.argv[1]).findall(".//{http://www.w3.org/2000/svg}rect")
 }
 
 @test "a full standard output is an error" {
-  run --separate-stderr sh -c '"$1" bench --quick >/dev/full' sh "$AYRE"
+  run --separate-stderr sh -c '"$1" bench file --quick >/dev/full' sh "$AYRE"
   [ "$status" -eq 1 ]
   [[ "$stderr" == *"No space left on device"* ]]
 }
