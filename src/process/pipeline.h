@@ -2,7 +2,8 @@
  * What a pipeline is made of; how its files fit together:
  *
  *	pipeline.c  put together: stages, connections, redirections
- *	plan.c      who writes where: pipes made, files opened
+ *	plan.c      who writes where: pipes made, stages wired
+ *	redirect.c  files, memory and other descriptors instead
  *	begin.c     all stages started, or none
  *	drive.c     what happens while it runs: the one set that everything waits in
  *	memory.c    feeding from memory and capturing into it
