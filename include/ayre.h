@@ -12,4 +12,7 @@
 #include <ayre/process.h>
 #include <ayre/segment.h>
 #include <ayre/segment_list.h>
+#include <ayre/service.h>
+#include <ayre/topic.h>
+#include <ayre/topic_list.h>
 #include <ayre/version.h>

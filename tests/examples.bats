@@ -12,6 +12,9 @@ setup() {
   touch key
   key=$(ftok_key key N)
   name=ayre-examples-$$-$BATS_TEST_NUMBER
+  # Topics, in memory.
+  export AYRE_DIR=/dev/shm/$name.topics
+  mkdir "$AYRE_DIR"
   pids=()
 }
 
@@ -19,6 +22,7 @@ teardown() {
   stop "${pids[@]}"
   ! table_line "$key" >/dev/null || ipcrm -M "$key"
   rm -f "/dev/shm/$name"
+  rm -rf "$AYRE_DIR"
 }
 
 sysv_note() {
@@ -238,4 +242,305 @@ listener_left() {
   [ ! -e ran ]
   PATH=$PWD/path run -127 "$EXAMPLES_DIR/ls_wc_bare" some
   [ -e ran ]
+}
+
+# --- topics ---
+
+# begin NAME EXAMPLE ARGUMENT...: beside the test, into NAME.out and NAME.err; its process is $begun
+begin() {
+  "$EXAMPLES_DIR/$2" "${@:3}" >"$1.out" 2>"$1.err" 3>&- &
+  begun=$!
+  pids+=("$begun")
+}
+
+publisher() {
+  timeout 60 "$EXAMPLES_DIR/publisher" "$@"
+}
+
+subscriber() {
+  timeout 60 "$EXAMPLES_DIR/subscriber" "$@"
+}
+
+# has_lines FILE COUNT
+has_lines() {
+  [ "$(wc -l <"$1")" -ge "$2" ]
+}
+
+# has_line FILE LINE
+has_line() {
+  grep -qxF "$2" "$1"
+}
+
+# numbers FILE WHAT: of the prices of WHAT, in the order in which they came
+numbers() {
+  sed -n "s/^$2 \([0-9]*\): .*/\1/p" "$1"
+}
+
+# begin_stopped NAME TOPIC: a subscriber that has come and is stopped
+begin_stopped() {
+  begin "$1" subscriber "$2"
+  eventually has_cursor "$2"
+  kill -STOP "$begun"
+}
+
+has_cursor() {
+  compgen -G "$AYRE_DIR/$1/sub.????????????????" >cursors
+}
+
+# lanes TOPIC: how many publishers it has had at once
+lanes() {
+  find "$AYRE_DIR/$1" -name 'pub.????????????????' | wc -l
+}
+
+@test "publisher, subscriber: two send to two, and each gets all of both in order" {
+  local what file
+  begin one subscriber prices
+  begin two subscriber prices
+  # Neither begins, and so closes, before the other is there.
+  begin bread publisher -w 2 -p 1 prices bread 300
+  begin milk publisher -w 2 -p 1 prices milk 300
+  for pid in "${pids[@]}"; do
+    wait "$pid"
+  done
+  for what in bread milk; do
+    for file in one two; do
+      diff <(numbers "$file.out" "$what") <(seq 300)
+    done
+  done
+  [ "$(cat one.err)" = "received 600, missed 0" ]
+  [ "$(lanes prices)" -eq 2 ]
+}
+
+@test "publisher: what it sent is kept, and the next one goes on in its lane" {
+  publisher prices bread 3
+  publisher prices milk 2
+  [ "$(lanes prices)" -eq 1 ]
+  run -0 --separate-stderr subscriber -o prices
+  diff - <(echo "$output") <<'END'
+bread 1: 99.92
+bread 2: 99.86
+bread 3: 99.82
+milk 1: 99.92
+milk 2: 99.86
+END
+  [ "$stderr" = "received 5, missed 0" ]
+}
+
+@test "publisher: killed, its subscriber gets what it had sent, and is told that it died" {
+  begin seen subscriber prices
+  begin sending publisher -w 1 -p 5 prices bread 100000
+  eventually has_lines seen.out 20
+  kill -KILL "$begun"
+  wait "${pids[0]}" || [ $? -eq 3 ]
+  sent=$(wc -l <seen.out)
+  diff <(numbers seen.out bread) <(seq "$sent")
+  # Messages are counted from 0, prices from 1.
+  diff - seen.err <<END
+subscriber: a publisher died after its message $((sent - 1))
+received $sent, missed 0
+END
+  # The next one goes on where it died.
+  publisher prices bread 1
+  [ "$(lanes prices)" -eq 1 ]
+}
+
+@test "subscriber: stopped, a reliable publisher waits for it; killed, it does not" {
+  local stopped
+  begin_stopped stopped prices
+  stopped=$begun
+  # Far more than a ring holds.
+  begin sent publisher -w 1 prices bread 200000
+  sleep 0.5
+  kill -0 "$begun"
+  kill -CONT "$stopped"
+  wait "$begun"
+  wait "$stopped"
+  diff <(numbers stopped.out bread) <(seq 200000)
+
+  begin_stopped stopped prices
+  stopped=$begun
+  begin sent publisher -w 1 prices bread 200000
+  sleep 0.2
+  kill -0 "$begun"
+  kill -KILL "$stopped"
+  wait "$begun"
+}
+
+@test "subscriber: a lossy one holds up nobody, and what it misses is counted" {
+  begin slow subscriber -l -p 1 prices
+  run -0 publisher -w 1 prices bread 200000
+  [[ $output == *", waited for them 0 times" ]]
+  wait "${pids[0]}"
+  [[ $(cat slow.err) =~ ^received\ ([0-9]+),\ missed\ ([1-9][0-9]*)$ ]]
+  [ $((BASH_REMATCH[1] + BASH_REMATCH[2])) -eq 200000 ]
+  [ "$(wc -l <slow.out)" -eq "${BASH_REMATCH[1]}" ]
+  # In order, with gaps, to the last.
+  numbers slow.out bread | sort -n -u -c
+  [ "$(numbers slow.out bread | tail -n 1)" -eq 200000 ]
+}
+
+@test "publisher: a lossy topic waits for no subscriber, not even one that is stopped" {
+  publisher -l prices none 1
+  begin_stopped stopped prices
+  run -0 publisher -w 1 prices bread 200000
+  [[ $output == *", waited for them 0 times" ]]
+  kill -CONT "${pids[0]}"
+  wait "${pids[0]}"
+  [[ $(cat stopped.err) =~ ^received\ ([0-9]+),\ missed\ ([1-9][0-9]*)$ ]]
+  [ $((BASH_REMATCH[1] + BASH_REMATCH[2])) -eq 200000 ]
+}
+
+@test "publisher, subscriber: a name that cannot be, and messages of another kind" {
+  run -1 publisher .prices bread 1
+  [[ $output == "publisher: .prices: "* ]]
+  run -1 subscriber missing/prices
+  [[ $output == *"No such file or directory"*"missing"* ]]
+  run -2 subscriber
+  run -2 publisher prices bread
+  : | "$EXAMPLES_DIR/event_loop" other prices anna
+  run -1 publisher prices bread 1
+  [[ $output == *"its tag is 'lines'"* ]]
+}
+
+has_lanes() {
+  [ "$(lanes "$1" 2>/dev/null)" -eq "$2" ]
+}
+
+# sit NAME: a desk in the room, whose standard input is what is written to descriptor $input
+sit() {
+  mkfifo "$1.in"
+  "$EXAMPLES_DIR/event_loop" prices room "$1" <"$1.in" >"$1.out" 2>"$1.err" 3>&- &
+  begun=$!
+  pids+=("$begun")
+  exec {input}>"$1.in"
+}
+
+@test "event_loop: three in a room hear each other, and prices, and one is killed" {
+  local anna bert carl anna_in bert_in carl_in
+  sit anna
+  anna=$begun anna_in=$input
+  sit bert
+  bert=$begun bert_in=$input
+  sit carl
+  carl=$begun carl_in=$input
+  eventually has_lanes room 3
+  echo "good morning" >&"$anna_in"
+  for desk in bert carl; do
+    eventually has_line "$desk.out" "anna: good morning"
+  done
+  kill -KILL "$carl"
+  publisher -w 2 prices bread 1000
+  eventually has_line anna.out "1000 prices"
+  eventually has_line bert.out "1000 prices"
+  # The end of what is typed is its end; a line without one is said.
+  printf 'fine\nbye' >&"$bert_in"
+  eventually has_line anna.out "bert: fine"
+  exec {bert_in}>&-
+  wait "$bert"
+  eventually has_line anna.out "bert: bye"
+  # Nobody is left to hear, and it is said all the same.
+  echo "alone" >&"$anna_in"
+  exec {anna_in}>&- {carl_in}>&-
+  wait "$anna"
+  [ "$(grep -c anna: anna.out)" -eq 0 ]
+  [ ! -s anna.err ]
+}
+
+@test "event_loop: a room that is full stops the typing, and not the prices" {
+  local anna bert anna_in bert_in
+  sit anna
+  anna=$begun anna_in=$input
+  sit bert
+  bert=$begun bert_in=$input
+  eventually has_lanes room 2
+  kill -STOP "$bert"
+  # More than the room holds, and more than the pipe does.
+  seq -f 'line %g' 200000 >&"$anna_in" 3>&- &
+  pids+=($!)
+  sleep 0.5
+  kill -0 $!
+  publisher -l prices bread 500
+  eventually has_line anna.out "500 prices"
+  kill -CONT "$bert"
+  wait $!
+  eventually has_line bert.out "anna: line 200000"
+  diff <(grep ^anna: bert.out) <(seq -f 'anna: line %g' 200000)
+  exec {anna_in}>&- {bert_in}>&-
+  wait "$anna" "$bert"
+}
+
+@test "event_loop: a publisher of prices that is killed is told of" {
+  local desk_in
+  sit anna
+  desk_in=$input
+  begin sending publisher -w 1 -p 5 prices bread 100000
+  eventually grep -q ' prices$' anna.out
+  kill -KILL "$begun"
+  eventually grep -q '^a publisher of prices died after its message [0-9]*$' anna.out
+  # By then all that it had sent has been counted.
+  last=$(sed -n 's/^a publisher .* message //p' anna.out)
+  exec {desk_in}>&-
+  wait "${pids[0]}"
+  [ "$(awk '/ prices$/ { sum += $1 } END { print sum }' anna.out)" -eq $((last + 1)) ]
+}
+
+request_reply() {
+  timeout 60 "$EXAMPLES_DIR/request_reply" "$@"
+}
+
+# Takes a server some ten seconds.
+prime=2305843009213693951
+
+@test "request_reply: numbers are answered, whoever asks, before there is a server too" {
+  begin early request_reply factors ask 91
+  begin server request_reply factors serve
+  wait "${pids[0]}"
+  [ "$(cat early.out)" = "91 = 7 x 13" ]
+  run -0 request_reply factors ask 15 1000003 1 7
+  diff - <(LC_ALL=C sort <<<"$output") <<'END'
+1000003 is prime
+15 = 3 x 5
+1: Numerical argument out of domain
+7 is prime
+END
+  run -2 request_reply factors
+  run -1 request_reply .factors ask 1
+  [[ $output == "request_reply: .factors"* || $output == *"a topic is a word"* ]]
+}
+
+@test "request_reply: nobody waits for longer than wanted, and the server goes on with the next" {
+  begin server request_reply factors serve
+  run -0 request_reply factors ask -t 200 "$prime"
+  [ "$output" = "$prime: Connection timed out" ]
+  run -0 request_reply factors ask 21
+  [ "$output" = "21 = 3 x 7" ]
+  # Nor with what a client wanted that has gone.
+  begin gone request_reply factors ask "$prime"
+  sleep 0.2
+  kill -KILL "$begun"
+  run -0 request_reply factors ask 22
+  [ "$output" = "22 = 2 x 11" ]
+}
+
+@test "request_reply: a server is killed, and the one that stands by takes over" {
+  local first second
+  begin first request_reply factors serve
+  first=$begun
+  eventually has_line first.out serving
+  begin second request_reply factors serve
+  second=$begun
+  sleep 0.1
+  [ ! -s second.out ]
+  begin asking request_reply factors ask 35 "$prime" 39
+  eventually has_line asking.out "35 = 5 x 7"
+  kill -KILL "$first"
+  eventually has_line second.out serving
+  eventually has_line asking.out "39: the server died, and is asked again"
+  grep -qxF "$prime: the server died, and is asked again" asking.out
+  kill -KILL "$second"
+  begin third request_reply factors serve
+  eventually has_line third.out serving
+  kill "${pids[2]}"
+  run -0 request_reply factors ask 4
+  [ "$output" = "4 = 2 x 2" ]
 }

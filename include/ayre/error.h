@@ -27,6 +27,9 @@
 
 #include <ayre/api.h>
 
+/* No deadline, where one is asked for: wait for as long as it takes. */
+#define AYRE_NO_DEADLINE INT64_MAX
+
 AYRE_BEGIN_DECLARATIONS
 
 /*

@@ -37,9 +37,6 @@ struct ayre_pipe;
  */
 #define AYRE_PIPE_MESSAGE_MAX 4096
 
-/* No deadline, where one is asked for: wait for as long as it takes. */
-#define AYRE_NO_DEADLINE INT64_MAX
-
 struct ayre_pipe_options {
 	size_t size;
 	/*

@@ -335,7 +335,8 @@ int ayrei_segment_open_memory(const struct ayrei_segment_request *request,
 	result = build(request, segment, request->options.mode);
 	if (result < 0)
 		return result;
-	result = ayrei_memory_file_seal(fd, ayrei_segment_wants(request, AYRE_SEGMENT_SOLE_WRITER));
+	result = ayrei_memory_file_seal(fd, ayrei_segment_wants(request, AYRE_SEGMENT_SOLE_WRITER),
+	                                true);
 	return result < 0 ? fail(request, result, "seal") : 1;
 }
 

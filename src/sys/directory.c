@@ -5,9 +5,21 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "sys/file.h"
 #include "sys/result.h"
+
+int ayrei_directory_make(const char *path, mode_t mode)
+{
+	return AYREI_RESULT(mkdir(path, mode));
+}
+
+int ayrei_directory_remove(const char *path)
+{
+	return AYREI_RESULT(rmdir(path));
+}
 
 int ayrei_directory_open(int parent, const char *path, DIR **ret_directory)
 {

@@ -4,7 +4,12 @@
 #pragma once
 
 #include <dirent.h>
+#include <sys/types.h>
 
+/* -EEXIST: something has that name. The umask applies. */
+int ayrei_directory_make(const char *path, mode_t mode);
+/* An empty one. */
+int ayrei_directory_remove(const char *path);
 /* path: relative to the directory descriptor parent, unless it is absolute. */
 int ayrei_directory_open(int parent, const char *path, DIR **ret_directory);
 /*

@@ -16,7 +16,7 @@
 
 #define SECOND_NS 1000000000
 
-#define MOST_AT_ONCE 64
+#define MOST_AT_ONCE AYREI_WAIT_ANY_MAX
 
 int64_t ayrei_monotonic_ns(void)
 {
@@ -65,6 +65,26 @@ int ayrei_wait_for(int fd, unsigned int wanted, int64_t deadline_ns)
 	return (int)from_poll((unsigned int)poll_fd.revents);
 }
 
+int ayrei_wait_for_any(const int *fds, int count, int64_t deadline_ns)
+{
+	struct pollfd poll_fds[MOST_AT_ONCE];
+	int result;
+
+	if (count > MOST_AT_ONCE)
+		return -EINVAL;
+	for (int i = 0; i < count; i++)
+		poll_fds[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+	do {
+		struct timespec left;
+
+		if (deadline_ns != INT64_MAX)
+			left = remaining(deadline_ns);
+		result = ppoll(poll_fds, (nfds_t)count, deadline_ns == INT64_MAX ? NULL : &left,
+		               NULL);
+	} while (result == -1 && errno == EINTR);
+	return result == -1 ? -errno : result;
+}
+
 /* --- sets --- */
 
 /* EPOLLIN and the others are POLLIN and the others (epoll_ctl(2)). */
@@ -104,15 +124,18 @@ int ayrei_set_remove(int set, int fd)
 int ayrei_set_wait(int set, struct ayrei_event *events, int most, int64_t deadline_ns)
 {
 	struct epoll_event ready[MOST_AT_ONCE];
-	int count;
+	int count, timeout_ms = 0;
 
 	/* poll(2) has the clock; what is ready then needs no waiting for. */
-	if (deadline_ns != 0) {
+	if (deadline_ns == INT64_MAX) {
+		timeout_ms = -1;
+	} else if (deadline_ns != 0) {
 		count = ayrei_wait_for(set, AYREI_READABLE, deadline_ns);
 		if (count <= 0)
 			return count;
 	}
-	count = AYREI_RESULT(epoll_wait(set, ready, most < MOST_AT_ONCE ? most : MOST_AT_ONCE, 0));
+	count = AYREI_RESULT(
+		epoll_wait(set, ready, most < MOST_AT_ONCE ? most : MOST_AT_ONCE, timeout_ms));
 	for (int i = 0; i < count; i++)
 		events[i] = (struct ayrei_event){ready[i].data.u64, from_poll(ready[i].events)};
 	return count;

@@ -116,6 +116,11 @@ int ayrei_file_set_mode(int fd, mode_t mode)
 	return AYREI_RESULT(fchmod(fd, mode));
 }
 
+int ayrei_file_set_group(int fd, gid_t gid)
+{
+	return AYREI_RESULT(fchown(fd, (uid_t)-1, gid));
+}
+
 int ayrei_file_truncate(int fd, uint64_t size_bytes)
 {
 	return AYREI_RESULT(ftruncate(fd, (off_t)size_bytes));
@@ -341,4 +346,34 @@ int ayrei_file_try_lock(int fd)
 int ayrei_file_unlock(int fd)
 {
 	return AYREI_RESULT(flock(fd, LOCK_UN));
+}
+
+/* A lock of the open file description on the first byte. Readers cannot take it: F_WRLCK wants O_RDWR. */
+static struct flock ownership(short type)
+{
+	return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+}
+
+int ayrei_file_try_own(int fd)
+{
+	struct flock lock = ownership(F_WRLCK);
+	int result = AYREI_RESULT(fcntl(fd, F_OFD_SETLK, &lock));
+
+	return result == -EACCES || result == -EAGAIN ? -EWOULDBLOCK : result;
+}
+
+int ayrei_file_own(int fd)
+{
+	struct flock lock = ownership(F_WRLCK);
+
+	return AYREI_RESULT(fcntl(fd, F_OFD_SETLKW, &lock));
+}
+
+int ayrei_file_is_owned(int fd)
+{
+	/* What a read lock would meet is a write lock; other readers' locks do not matter. */
+	struct flock lock = ownership(F_RDLCK);
+	int result = AYREI_RESULT(fcntl(fd, F_OFD_GETLK, &lock));
+
+	return result < 0 ? result : lock.l_type == F_WRLCK;
 }

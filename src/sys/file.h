@@ -32,6 +32,8 @@ int ayrei_file_status(int fd, struct stat *ret_status);
 int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_status);
 int ayrei_path_set_mode(const char *path, mode_t mode);
 int ayrei_file_set_mode(int fd, mode_t mode);
+/* To a group that this user is in. */
+int ayrei_file_set_group(int fd, gid_t gid);
 int ayrei_file_truncate(int fd, uint64_t size_bytes);
 
 /*
@@ -71,3 +73,13 @@ int ayrei_file_lock(int fd);
 /* The same without waiting: -EWOULDBLOCK. */
 int ayrei_file_try_lock(int fd);
 int ayrei_file_unlock(int fd);
+
+/*
+ * Ownership of a file by whoever opened it for writing, until the last descriptor of that opening
+ * is closed: the process's death at the latest. -EWOULDBLOCK: it has an owner.
+ */
+int ayrei_file_try_own(int fd);
+/* The same, waiting until it has no other. */
+int ayrei_file_own(int fd);
+/* 1: it has an owner; 0: it has none. Any descriptor will do, and nobody is disturbed. */
+int ayrei_file_is_owned(int fd);

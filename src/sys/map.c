@@ -149,9 +149,10 @@ int ayrei_memory_file(const char *name)
 	return fd;
 }
 
-int ayrei_memory_file_seal(int fd, bool sole_writer)
+int ayrei_memory_file_seal(int fd, bool sole_writer, bool may_grow)
 {
-	int seals = F_SEAL_SHRINK | F_SEAL_SEAL | (sole_writer ? F_SEAL_FUTURE_WRITE : 0);
+	int seals = F_SEAL_SHRINK | F_SEAL_SEAL | (sole_writer ? F_SEAL_FUTURE_WRITE : 0) |
+	            (may_grow ? 0 : F_SEAL_GROW);
 
 	return AYREI_RESULT(fcntl(fd, F_ADD_SEALS, seals));
 }

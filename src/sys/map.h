@@ -42,8 +42,11 @@ int ayrei_map_zeros(void *address, size_t length, bool writable);
 
 /* A file in memory without a name in the file system; name is for people. */
 int ayrei_memory_file(const char *name);
-/* Against shrinking and further seals; and, if sole_writer, against every later writable map. */
-int ayrei_memory_file_seal(int fd, bool sole_writer);
+/*
+ * Against shrinking, further seals and, unless it may grow, growing; and, if sole_writer, against every
+ * later writable map.
+ */
+int ayrei_memory_file_seal(int fd, bool sole_writer, bool may_grow);
 
 enum ayrei_seals {
 	AYREI_SEALED_SHRINK = 1,

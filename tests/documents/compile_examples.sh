@@ -10,7 +10,10 @@ set -eu
 
 failed=0
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Topics live in memory; two runs at once have two places for them.
+AYRE_DIR=$(mktemp -d /dev/shm/ayre-examples.XXXXXX)
+export AYRE_DIR
+trap 'rm -rf "$work" "$AYRE_DIR"' EXIT
 
 # Writes the programs of a page to $work/program-1.c and so on, as man(1) would show them.
 extract() {
@@ -33,7 +36,12 @@ compile() {
 run() {
   rm -rf "$work/directory"
   mkdir "$work/directory"
-  (cd "$work/directory" && "$work/program" </dev/null)
+  (cd "$work/directory" && "$work/program" </dev/null) || return
+  # A program removes the topics that it made.
+  [ -z "$(ls -A "$AYRE_DIR")" ] || {
+    ls -A "$AYRE_DIR"
+    return 1
+  }
 }
 
 # try NAME COMMAND...: fails with what the command printed, and its status.

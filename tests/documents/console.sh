@@ -9,7 +9,10 @@ ayre=$(realpath "$1")
 shift
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Topics live in memory; two runs at once have two places for them.
+AYRE_DIR=$(mktemp -d /dev/shm/ayre-console.XXXXXX)
+export AYRE_DIR
+trap 'rm -rf "$work" "$AYRE_DIR"' EXIT
 mkdir "$work/bin"
 ln -s "$ayre" "$work/bin/ayre"
 PATH=$work/bin:$PATH
@@ -45,6 +48,6 @@ for document in "$@"; do
   (cd "$work/directory" && sh "$work/script" >"$work/actual" 2>&1 </dev/null) || true
   verdict "$name shows what happens ($(grep -c '^\$ ' "$work/expected") commands)" \
     "$(diff "$work/expected" "$work/actual" || true)"
-  verdict "$name leaves no leftovers behind" "$(ls -A "$work/directory" | grep -v '^[a-z]' || true)"
+  verdict "$name leaves no leftovers behind" "$(ls -A "$work/directory" | grep -v '^[a-z]' || ls -A "$AYRE_DIR")"
 done
 finish

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "memory/trace.h"
+#include "support/trace.h"
 
 /* How the segment is made. */
 struct manner {

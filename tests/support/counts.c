@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sys/ipc.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -44,6 +45,38 @@ static int count_entries(const char *path, const char *part)
 	if (directory)
 		closedir(directory);
 	return count;
+}
+
+static int entries;
+
+static int count_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)path, (void)status, (void)kind;
+	entries += place->level > 0;
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)status, (void)kind;
+	if (place->level > 0)
+		remove(path);
+	return 0;
+}
+
+/* Everything below topic_root(). */
+static int count_topics(void)
+{
+	entries = 0;
+	if (topic_root())
+		nftw(topic_root(), count_entry, 8, FTW_PHYS);
+	return entries;
+}
+
+static void sweep_topics(void)
+{
+	if (topic_root())
+		nftw(topic_root(), remove_entry, 8, FTW_PHYS | FTW_DEPTH);
 }
 
 /* "a-b rw-s ...": a map that is shared. */
@@ -104,14 +137,14 @@ struct counts take_counts(void)
 		.shared_maps = count_shared_maps(),
 		.names = count_entries("/dev/shm", own_prefix()),
 		.files = count_entries(test_directory(), NULL),
+		.topics = count_topics(),
 		.segments = count_table("/proc/sysvipc/shm", is_own_segment, NULL),
 		.semaphores = count_table("/proc/sysvipc/sem", is_own_semaphore, NULL),
 		.children = have_children(),
 	};
 }
 
-/* What there is now and was not before (or the other way round), as a line. NULL: nothing. */
-static const char *difference(const struct counts *now, const struct counts *then)
+const char *counts_differ(const struct counts *now, const struct counts *then)
 {
 	static char line[256];
 
@@ -119,17 +152,18 @@ static const char *difference(const struct counts *now, const struct counts *the
 		return NULL;
 	snprintf(line, sizeof(line),
 	         "left behind: %d descriptors, %d shared maps, %d names in /dev/shm, %d files, "
-	         "%d System V segments, %d semaphores, %d children",
+	         "%d in topics, %d System V segments, %d semaphores, %d children",
 	         now->descriptors - then->descriptors, now->shared_maps - then->shared_maps,
-	         now->names - then->names, now->files - then->files, now->segments - then->segments,
-	         now->semaphores - then->semaphores, now->children - then->children);
+	         now->names - then->names, now->files - then->files, now->topics - then->topics,
+	         now->segments - then->segments, now->semaphores - then->semaphores,
+	         now->children - then->children);
 	return line;
 }
 
 void assert_counts(const struct counts *wanted)
 {
 	struct counts now = take_counts();
-	const char *line = difference(&now, wanted);
+	const char *line = counts_differ(&now, wanted);
 
 	if (line)
 		fail_msg("%s", line);
@@ -151,6 +185,7 @@ void sweep(void)
 {
 	sweep_directory("/dev/shm", own_prefix());
 	sweep_directory(test_directory(), NULL);
+	sweep_topics();
 	count_table("/proc/sysvipc/shm", is_own_segment, remove_segment);
 	count_table("/proc/sysvipc/sem", is_own_semaphore, remove_semaphore);
 }
@@ -159,6 +194,7 @@ void clear_up(void)
 {
 	sweep();
 	remove_test_directory();
+	remove_topic_root();
 }
 
 int run_counted_of(const char *group, const struct CMUnitTest *tests, size_t count)
@@ -188,6 +224,7 @@ int count_setup(void **state)
 	/* A test that dies of its deadline has said its name by then. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	make_test_directory();
+	make_topic_root();
 	sweep();
 	set_deadline(DEADLINE_SECONDS);
 	before = take_counts();
@@ -197,7 +234,7 @@ int count_setup(void **state)
 int count_teardown(void **state)
 {
 	struct counts after = take_counts();
-	const char *line = difference(&after, &before);
+	const char *line = counts_differ(&after, &before);
 
 	(void)state;
 	alarm(0);

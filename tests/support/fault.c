@@ -50,6 +50,7 @@ static const struct {
 	{"epoll_wait", {EINTR}},
 	{"fallocate", {ENOSPC, EIO, EINTR, EOPNOTSUPP}},
 	{"fchmod", {EIO, EPERM}},
+	{"fchown", {EIO, EPERM}},
 	{"fcntl", {EMFILE, ENOMEM}},
 	{"fdopendir", {ENOMEM}},
 	{"flock", {ENOLCK, EINTR}},
@@ -72,6 +73,7 @@ static const struct {
 	{"madvise", {ENOMEM, EIO}},
 	{"malloc", {ENOMEM}},
 	{"memfd_create", {ENOMEM, EMFILE, EINVAL}},
+	{"mkdir", {EIO, ENOSPC, EDQUOT}},
 	{"mkfifo", {EIO, ENOSPC, EDQUOT}},
 	{"mmap", {ENOMEM, EAGAIN}},
 	{"mremap", {ENOMEM, EAGAIN}},
@@ -91,6 +93,7 @@ static const struct {
 	{"realloc", {ENOMEM}},
 	{"reallocarray", {ENOMEM}},
 	{"renameat2", {EIO, ENOSPC, EINVAL}},
+	{"rmdir", {EIO, EBUSY}},
 	{"semctl", {EPERM}},
 	{"semget", {ENOSPC, ENOMEM}},
 	{"semop", {ENOMEM, EINTR, EIDRM}},
@@ -103,6 +106,7 @@ static const struct {
 	{"strdup", {ENOMEM}},
 	{"syncfs", {EIO, ENOSPC}},
 	/* By what is called; a child of one's own can be waited for and signalled. */
+	{"syscall membarrier", {EPERM, ENOSYS}},
 	{"syscall pidfd_open", {EMFILE, ENOMEM}},
 	{"syscall pidfd_send_signal", {0}},
 	{"syscall waitid", {EINTR}},
@@ -198,6 +202,7 @@ WRAP(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *ev
 WRAP(int, -1, epoll_wait, (int set, struct epoll_event *events, int most, int timeout_ms),
      (set, events, most, timeout_ms))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
+WRAP(int, -1, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
 WRAP(DIR *, NULL, fdopendir, (int fd), (fd))
 WRAP(int, -1, flock, (int fd, int how), (fd, how))
 WRAP(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode))
@@ -221,6 +226,7 @@ WRAP(int, -1, linkat,
 WRAP(off_t, -1, lseek, (int fd, off_t offset, int whence), (fd, offset, whence))
 WRAP(int, -1, madvise, (void *address, size_t length, int advice), (address, length, advice))
 WRAP(int, -1, memfd_create, (const char *name, unsigned int flags), (name, flags))
+WRAP(int, -1, mkdir, (const char *path, mode_t mode), (path, mode))
 WRAP(int, -1, mkfifo, (const char *path, mode_t mode), (path, mode))
 WRAP(void *, MAP_FAILED, mmap,
      (void *hint, size_t length, int protection, int flags, int fd, off_t offset),
@@ -233,6 +239,7 @@ WRAP(int, -1, ppoll,
 WRAP(ssize_t, -1, read, (int fd, void *buffer, size_t length), (fd, buffer, length))
 WRAP(struct dirent *, NULL, readdir, (DIR * directory), (directory))
 WRAP(ssize_t, -1, readlink, (const char *path, char *target, size_t length), (path, target, length))
+WRAP(int, -1, rmdir, (const char *path), (path))
 WRAP(int, -1, semget, (key_t key, int count, int flags), (key, count, flags))
 WRAP(int, -1, semop, (int id, struct sembuf *operations, size_t count), (id, operations, count))
 WRAP(void *, (void *)-1, shmat, (int id, const void *hint, int flags), (id, hint, flags))
@@ -448,6 +455,8 @@ int __wrap_semctl(int id, int number, int command, ...)
 static const char *name_of_syscall(long number)
 {
 	switch (number) {
+	case SYS_membarrier:
+		return "syscall membarrier";
 	case SYS_pidfd_open:
 		return "syscall pidfd_open";
 	case SYS_pidfd_send_signal:

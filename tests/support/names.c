@@ -24,6 +24,7 @@ const struct backing backings[] = {
 };
 
 static char directory[PATH_MAX];
+static char root[64];
 static key_t extra_keys[EXTRA_KEYS];
 static size_t extra_key_count;
 
@@ -135,4 +136,31 @@ void remove_test_directory(void)
 const char *test_directory(void)
 {
 	return directory;
+}
+
+/* Not with own_prefix(): that is counted by itself. */
+void use_topic_root(void)
+{
+	snprintf(root, sizeof(root), "/dev/shm/ayre-topics-%d", program());
+	setenv("AYRE_DIR", root, 1);
+}
+
+const char *topic_root(void)
+{
+	return root[0] ? root : NULL;
+}
+
+void make_topic_root(void)
+{
+	if (!topic_root())
+		return;
+	/* One that a killed program with this id has left is swept, like a name. */
+	if (mkdir(root, 0755) == -1 && errno != EEXIST)
+		fail_msg("no directory %s: %s", root, strerror(errno));
+}
+
+void remove_topic_root(void)
+{
+	if (topic_root())
+		rmdir(root);
 }

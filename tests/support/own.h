@@ -12,5 +12,8 @@ bool is_own_segment(key_t key);
 bool is_own_semaphore(key_t key);
 void make_test_directory(void);
 void remove_test_directory(void);
+/* The same for topic_root(), where the program has one. */
+void make_topic_root(void);
+void remove_topic_root(void);
 /* Everything of this test program that is left. */
 void clear_up(void);

@@ -59,11 +59,14 @@ struct counts {
 	int shared_maps;
 	int names;      /* in /dev/shm, with this process's prefix */
 	int files;      /* in test_directory() */
+	int topics;     /* in topic_root(), directories and the files in them */
 	int segments;   /* of System V, under this process's keys */
 	int semaphores; /* likewise, also the locks beside segments */
 	int children;   /* 1: there is at least one */
 };
 struct counts take_counts(void);
+/* What there is now and was not before (or the other way round), as a line. NULL: nothing. */
+const char *counts_differ(const struct counts *now, const struct counts *then);
 /* Fails the test, saying what, if anything but `before` is there. */
 void assert_counts(const struct counts *before);
 
@@ -97,6 +100,12 @@ void own_key(key_t key);
 key_t lock_key_of(key_t key);
 /* An empty directory that is this test's own, until it ends. */
 const char *test_directory(void);
+/*
+ * For a program about topics, first thing in its main(): AYRE_DIR is a directory of its own, which is
+ * in memory and empty before each test. Its path; NULL: this program has none.
+ */
+void use_topic_root(void);
+const char *topic_root(void);
 /* Removes whatever the name or its creation left, whatever the library thinks of it. */
 void sweep(void);
 

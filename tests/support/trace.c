@@ -1,7 +1,7 @@
 /*
  * Tracing a child.
  */
-#include "memory/trace.h"
+#include "support/trace.h"
 
 #include <sched.h>
 #include <signal.h>

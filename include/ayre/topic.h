@@ -1,0 +1,480 @@
+/*
+ * Topics: messages from any number of publishers to any number of subscribers.
+ *
+ * A topic is a directory; a name without a slash is one under AYRE_DIR, by default
+ * /dev/shm/ayre-UID, which is this user's alone. Each publisher has a ring there that it alone can
+ * write (its lane), each subscriber a page that it alone can write (its cursor), and there is
+ * nothing else: no daemon, no lock, nobody whose death another has to wait for.
+ *
+ *  - What one publisher sends arrives in its order, whole, and once. Between
+ *    publishers there is no order.
+ *  - A *reliable* topic (the default): a publisher waits for the slowest live subscriber
+ *    whose owner may publish; one that died is passed over at once. A *lossy* topic, or a
+ *    lossy subscriber of a reliable one: the publisher never waits, a subscriber that was
+ *    overtaken is told how many messages it missed, and it never gets a torn one.
+ *  - Nobody makes a system call to send to, or receive from, who is awake.
+ *  - A message is kept until its bytes are needed for another, also when its publisher
+ *    has gone: subscribers that come late can ask for what is still there. The next
+ *    publisher of the same user goes on in the lane that an earlier one has left.
+ *  - A peer that lies costs its own messages: see ayre(7).
+ *
+ * All of it is in memory and ends with the machine.
+ *
+ * A handle belongs to one thread at a time, and to the process that opened it. A child of fork(2)
+ * must not use its copy, nor close it; it keeps alive what the parent is known by, so that nobody is
+ * told of the parent's death before the child has called exec or ended.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <ayre/api.h>
+#include <ayre/error.h>
+
+AYRE_BEGIN_DECLARATIONS
+
+/* Open ends, local to this process. */
+struct ayre_publisher;
+struct ayre_subscriber;
+
+/* The longest tag of a topic, in bytes, without its NUL. */
+#define AYRE_TOPIC_TAG_MAX 191
+
+/* --- the topic --- */
+
+enum ayre_topic_flags {
+	/* Publishers never wait: who is too slow misses messages, and is told how many. */
+	AYRE_TOPIC_LOSSY = 1u << 0,
+	/* ayre_topic_create(): fail with -EEXIST if it is there. */
+	AYRE_TOPIC_EXCLUSIVE = 1u << 1,
+};
+
+/* What a topic is, fixed when it is made. Set size to sizeof(struct ayre_topic_options). */
+struct ayre_topic_options {
+	size_t size;
+	uint32_t flags; /* enum ayre_topic_flags */
+	/*
+	 * Who may subscribe (r) and publish (w), of 0666; 0: 0600. w needs r. Not subject
+	 * to the umask. A subscriber that may not publish never makes a publisher wait.
+	 */
+	uint32_t mode;
+	/*
+	 * Bytes of each publisher's ring; rounded up to a power of two, at least 4096; 0: 1 MiB.
+	 * A message of more than a quarter of it travels beside it.
+	 */
+	uint64_t ring_bytes;
+	/*
+	 * What the messages are: 1 to AYRE_TOPIC_TAG_MAX bytes, borrowed. Who opens the topic with
+	 * another tag gets -EMEDIUMTYPE; who gives none opens any.
+	 */
+	const char *tag;
+};
+
+/**
+ * ayre_topic_create() - make a topic, if it is missing
+ * @options: borrowed; NULL means all zero
+ * @name: a word (letters, digits, "._-", not first a dot), or a path with a slash; borrowed
+ *
+ * Seldom needed: to publish or subscribe makes a missing topic too. It appears whole, however
+ * many make it at once.
+ *
+ * Returns 1 if this call made it, 0 if it was there, or
+ *   -EEXIST       EXCLUSIVE, and it is there
+ *   -EMEDIUMTYPE  it has another tag
+ *   -EPROTO       something else has the name, or its description is damaged
+ *   -EPROTONOSUPPORT  it was made by a newer ayre that changed what this one has to know
+ *   -EOPNOTSUPP   the directory is on a disk: topics live in memory
+ *   -EINVAL       a name, size or mode that can never be right
+ *   -ENOSPC, -EACCES, -ENOENT (no such directory to make it in), ...
+ * Since 0.1.
+ */
+int ayre_topic_create(const struct ayre_topic_options *options, const char *name,
+                      struct ayre_error *error) AYRE_MUST_CHECK;
+
+/**
+ * ayre_topic_remove() - remove a topic with the messages in it
+ * @force: also if it is in use; those who use it go on among themselves, unseen by others
+ *
+ * A damaged one, too. Returns 0, -ENOENT, -EBUSY: live publishers or subscribers use it, -EPROTO: it
+ * is no topic, -ENOTEMPTY: something else lies in it (in all these cases nothing was removed); or a
+ * negative errno of unlink(2). Since 0.1.
+ */
+int ayre_topic_remove(const char *name, bool force, struct ayre_error *error) AYRE_MUST_CHECK;
+
+/* --- publishing --- */
+
+enum ayre_publisher_flags {
+	/* The topic has to be there: -ENOENT otherwise. */
+	AYRE_PUBLISHER_EXISTING = 1u << 0,
+	/* Each message carries the time (CLOCK_REALTIME) at which it was sent; about 25 ns each. */
+	AYRE_PUBLISHER_STAMP = 1u << 1,
+};
+
+/* How long to try before sleeping, where a call waits. */
+#define AYRE_SPIN_ADAPT   0 /* up to 50 microseconds, less where that seldom helps */
+#define AYRE_SPIN_NONE    (-1)
+#define AYRE_SPIN_FOREVER INT64_MAX
+
+struct ayre_publisher_options {
+	size_t size;
+	uint32_t flags; /* enum ayre_publisher_flags */
+	/* How to make the topic if it is missing; its tag is checked if it is not. NULL: the defaults. */
+	const struct ayre_topic_options *topic;
+	int64_t spin_ns; /* AYRE_SPIN_..., or a number of nanoseconds */
+	/*
+	 * Bytes of messages beside the ring that may be on their way at once; a single one may be
+	 * larger. 0: 64 MiB, or four rings if that is more.
+	 */
+	uint64_t large_bytes;
+};
+
+/**
+ * ayre_publisher_open() - begin to publish
+ * @options: borrowed; NULL means all zero
+ * @name: of the topic
+ * @ret_publisher: to be closed with ayre_publisher_close()
+ *
+ * Returns 0, or what ayre_topic_create() returns, or
+ *   -ENOSPC          no room for a ring
+ *   -EACCES          this user may not publish there
+ *   -EMFILE, -ENOMEM
+ * Since 0.1.
+ */
+int ayre_publisher_open(const struct ayre_publisher_options *options, const char *name,
+                        struct ayre_publisher **ret_publisher, struct ayre_error *error)
+	AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_close() - say that no more will come, and let go
+ *
+ * What was sent can still be received. NULL does nothing. Since 0.1.
+ */
+void ayre_publisher_close(struct ayre_publisher *publisher);
+
+/**
+ * ayre_publisher_send() - send a copy, waiting for room
+ * ayre_publisher_try_send() - the same without waiting: -EAGAIN
+ * ayre_publisher_send_until() - the same, until @deadline_ns (absolute, CLOCK_MONOTONIC)
+ * @bytes: 0 or more; borrowed
+ *
+ * Returns 0, or
+ *   -EAGAIN     try: a live subscriber has to read first
+ *   -ETIMEDOUT  until: so it was until the deadline
+ *   -EMSGSIZE   larger than ayre_publisher_message_max()
+ *   -ENOSPC     no room on the file system for a message beside the ring
+ *   -EMFILE     a subscriber came, and no descriptor is left to know it by: nothing was sent
+ * Since 0.1.
+ */
+int ayre_publisher_send(struct ayre_publisher *publisher, const void *data, size_t bytes)
+	AYRE_MUST_CHECK;
+int ayre_publisher_try_send(struct ayre_publisher *publisher, const void *data, size_t bytes)
+	AYRE_MUST_CHECK;
+int ayre_publisher_send_until(struct ayre_publisher *publisher, const void *data, size_t bytes,
+                              int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_send_batch() - send several, which appear at once
+ * @messages: borrowed
+ *
+ * In order, the first, for which it waits for room, and as many as fit into the room at hand then: some
+ * sixteenth of the ring. The rest is for the next call.
+ *
+ * Returns the number sent, at least 1 if @count is not 0; or as ayre_publisher_send(). Since 0.1.
+ */
+ssize_t ayre_publisher_send_batch(struct ayre_publisher *publisher, const struct iovec *messages,
+                                  size_t count) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_reserve() - room for a message, to be written in place
+ * ayre_publisher_try_reserve(), ayre_publisher_reserve_until() - likewise
+ * @bytes: the most that the message will have
+ * @ret_data: 8-byte aligned; what was there before is undefined. Valid until the
+ *	next call with this publisher
+ *
+ * Nobody sees it before ayre_publisher_commit(). Any other call than that gives it up.
+ *
+ * Returns as ayre_publisher_send(). Since 0.1.
+ */
+int ayre_publisher_reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_data)
+	AYRE_MUST_CHECK;
+int ayre_publisher_try_reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_data)
+	AYRE_MUST_CHECK;
+int ayre_publisher_reserve_until(struct ayre_publisher *publisher, size_t bytes, void **ret_data,
+                                 int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_commit() - send what was written into the reserved room
+ * @bytes: at most as many as were reserved
+ *
+ * Never waits. Returns 0, or -EINVAL: nothing is reserved, or not that much (it then stays reserved);
+ * or what making a message beside the ring visible failed with: it was not sent. Since 0.1.
+ */
+int ayre_publisher_commit(struct ayre_publisher *publisher, size_t bytes) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_wait_subscribers() - wait until so many live subscribers are known
+ * @deadline_ns: absolute, CLOCK_MONOTONIC; 0: do not wait
+ *
+ * Each of them is sent what is sent from then on, also if it has not returned from its opening yet.
+ * Lossy ones are among them.
+ *
+ * Returns the number of them, -ETIMEDOUT, or a negative errno of looking. Since 0.1.
+ */
+int ayre_publisher_wait_subscribers(struct ayre_publisher *publisher, unsigned int count,
+                                    int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/** ayre_publisher_message_max() - the largest message that can be sent, in bytes. Since 0.1. */
+uint64_t ayre_publisher_message_max(const struct ayre_publisher *publisher);
+
+/**
+ * ayre_publisher_fd() - the descriptor to wait with for room, in poll, epoll or an event loop
+ *
+ * After a try_ call has returned -EAGAIN it becomes readable when another attempt is due, and stays
+ * so until an attempt returns -EAGAIN again: listen to it only while there is something to send.
+ * Level-triggered; the same for the handle's life; borrowed. Or a negative errno. Since 0.1.
+ */
+int ayre_publisher_fd(struct ayre_publisher *publisher) AYRE_MUST_CHECK;
+
+struct ayre_publisher_info {
+	size_t size;
+	uint64_t id;       /* of its lane */
+	uint64_t messages; /* sent in this lane so far, by its earlier publishers too */
+	uint64_t ring_bytes;
+	uint32_t subscribers; /* that were live when last looked */
+	uint64_t wakes;       /* times that a sleeping subscriber was woken: system calls made */
+	uint64_t waits;       /* times that it slept, waiting for room */
+};
+
+/** ayre_publisher_get_info() - 0, or -EINVAL if the struct's size is not set. Since 0.1. */
+int ayre_publisher_get_info(const struct ayre_publisher *publisher,
+                            struct ayre_publisher_info *ret_info) AYRE_MUST_CHECK;
+
+/* --- subscribing --- */
+
+enum ayre_subscriber_flags {
+	/* The topic has to be there: -ENOENT otherwise. */
+	AYRE_SUBSCRIBER_EXISTING = 1u << 0,
+	/* Nobody waits for this one: it may miss messages. */
+	AYRE_SUBSCRIBER_LOSSY = 1u << 1,
+	/*
+	 * Receiving ends: when every publisher that was seen, one at least, has closed and all is
+	 * received, with -EPIPE; if one of them died without closing, with -EOWNERDEAD. One that takes
+	 * the lane of one that closed, and dies before it has sent anything, counts as closed. If
+	 * another comes after the end, receiving goes on.
+	 */
+	AYRE_SUBSCRIBER_UNTIL_CLOSED = 1u << 2,
+};
+
+/*
+ * Where to begin with what publishers had sent before; of lanes that are made later, all is received.
+ * What is older than whatever is still there is not counted as missed. A publisher in full stream can
+ * overtake a newcomer once, before it has seen it: that is counted.
+ */
+enum ayre_from {
+	AYRE_FROM_NEXT = 0,   /* what is sent from now on */
+	AYRE_FROM_OLDEST = 1, /* whatever is still there */
+	/*
+	 * from_value: of each publisher the message with this number, or the oldest after it; if it is
+	 * yet to be sent, what is sent from now on.
+	 */
+	AYRE_FROM_SEQUENCE = 2,
+	/*
+	 * from_value: what was sent at this time, CLOCK_REALTIME in ns, or later. Messages without a
+	 * stamp are known by the time at which their sixteenth of the ring was begun, so up to so
+	 * much more is received.
+	 */
+	AYRE_FROM_TIME = 3,
+};
+
+struct ayre_subscriber_options {
+	size_t size;
+	uint32_t flags; /* enum ayre_subscriber_flags */
+	uint32_t from;  /* enum ayre_from */
+	int64_t from_value;
+	const struct ayre_topic_options *topic; /* as for publishers */
+	int64_t spin_ns;                        /* AYRE_SPIN_..., or a number of nanoseconds */
+};
+
+/**
+ * ayre_subscriber_open() - begin to subscribe
+ *
+ * Errors as ayre_publisher_open(). Since 0.1.
+ */
+int ayre_subscriber_open(const struct ayre_subscriber_options *options, const char *name,
+                         struct ayre_subscriber **ret_subscriber, struct ayre_error *error)
+	AYRE_MUST_CHECK;
+
+/** ayre_subscriber_close() - let go; NULL does nothing. Since 0.1. */
+void ayre_subscriber_close(struct ayre_subscriber *subscriber);
+
+struct ayre_message {
+	const void
+		*data; /* peek: valid until the message is released; receive: the caller's buffer */
+	uint64_t bytes;
+	uint64_t publisher; /* the lane it came by */
+	uint64_t sequence;  /* its number in that lane, from 0: a gap is what was missed */
+	int64_t time_ns;    /* CLOCK_REALTIME when it was sent; -1: its publisher does not stamp */
+};
+
+/**
+ * ayre_subscriber_receive() - take a copy of the next message, waiting for one
+ * ayre_subscriber_try_receive() - the same without waiting: -EAGAIN
+ * ayre_subscriber_receive_until() - the same, until @deadline_ns (absolute, CLOCK_MONOTONIC)
+ * @buffer: borrowed; @buffer_bytes of room
+ * @ret_message: what is known of it; may be NULL. Also set with -EMSGSIZE
+ *
+ * The copy is checked after it was made: it is what the publisher sent, or no
+ * message at all.
+ *
+ * Returns the message's size, or
+ *   -EAGAIN      try: there is none now
+ *   -ETIMEDOUT   until: there was none until the deadline
+ *   -EMSGSIZE    it is larger than @buffer_bytes; it stays, and ret_message->bytes is its size
+ *   -EPIPE, -EOWNERDEAD  with UNTIL_CLOSED: the end
+ *   -EPROTO      a publisher broke the format: its lane is left alone from now on, told once;
+ *                the others go on
+ *   -EMFILE, -ENOMEM  a new publisher cannot be listened to; those known go on, told once for each
+ * Since 0.1.
+ */
+ssize_t ayre_subscriber_receive(struct ayre_subscriber *subscriber, void *buffer,
+                                size_t buffer_bytes, struct ayre_message *ret_message)
+	AYRE_MUST_CHECK;
+ssize_t ayre_subscriber_try_receive(struct ayre_subscriber *subscriber, void *buffer,
+                                    size_t buffer_bytes, struct ayre_message *ret_message)
+	AYRE_MUST_CHECK;
+ssize_t ayre_subscriber_receive_until(struct ayre_subscriber *subscriber, void *buffer,
+                                      size_t buffer_bytes, struct ayre_message *ret_message,
+                                      int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/**
+ * ayre_subscriber_peek() - look at the next message in place, waiting for one
+ * ayre_subscriber_try_peek(), ayre_subscriber_peek_until() - likewise
+ *
+ * No copy is made: the bytes are the publisher's. They are bounded, but a publisher that is
+ * hostile, or that does not wait for this subscriber, can change them meanwhile: do not check and
+ * then use; ayre_subscriber_release() tells whether the message stood still. Until then it
+ * stays the next message.
+ *
+ * Returns 0, or a negative errno as ayre_subscriber_receive(). Since 0.1.
+ */
+int ayre_subscriber_peek(struct ayre_subscriber *subscriber, struct ayre_message *ret_message)
+	AYRE_MUST_CHECK;
+int ayre_subscriber_try_peek(struct ayre_subscriber *subscriber, struct ayre_message *ret_message)
+	AYRE_MUST_CHECK;
+int ayre_subscriber_peek_until(struct ayre_subscriber *subscriber, struct ayre_message *ret_message,
+                               int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/**
+ * ayre_subscriber_try_peek_batch() - look at several messages in place
+ * @messages: room for @most
+ *
+ * Messages of one publisher that follow each other: as many as are there, but no more than half
+ * a ring, and one that lies beside the ring alone. ayre_subscriber_release() releases all of them.
+ *
+ * Returns their number, at least 1, or a negative errno. Since 0.1.
+ */
+ssize_t ayre_subscriber_try_peek_batch(struct ayre_subscriber *subscriber,
+                                       struct ayre_message *messages, size_t most) AYRE_MUST_CHECK;
+
+/**
+ * ayre_subscriber_release() - done with what was peeked
+ *
+ * Returns 0; -ESTALE: some of it was overwritten while it was looked at (it then counts as
+ * missed), or its publisher cut the file short; -EINVAL: nothing was peeked. Since 0.1.
+ */
+int ayre_subscriber_release(struct ayre_subscriber *subscriber) AYRE_MUST_CHECK;
+
+/**
+ * ayre_subscribers_wait() - wait until one of several subscribers has something to tell
+ * @subscribers: borrowed
+ * @deadline_ns: absolute, CLOCK_MONOTONIC
+ *
+ * Returns the index of one whose try_ call will not return -EAGAIN, or -ETIMEDOUT, or -EINVAL: @count
+ * is 0 or more than 64. Those with low numbers do not keep those with high ones from being
+ * found. Since 0.1.
+ */
+int ayre_subscribers_wait(struct ayre_subscriber *const *subscribers, size_t count,
+                          int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/**
+ * ayre_subscriber_fd() - the descriptor to wait with, in poll, epoll or an event loop
+ *
+ * Readable while a try_ call has something to do. Level-triggered; the same for the handle's
+ * life; borrowed. It may be readable for nothing. Only an attempt that has returned -EAGAIN makes it
+ * wait again: try until then, or leave the rest for the loop's next turn. After a call that
+ * waited by itself, try before you wait with it. Or a negative errno. Since 0.1.
+ */
+int ayre_subscriber_fd(struct ayre_subscriber *subscriber) AYRE_MUST_CHECK;
+
+struct ayre_subscriber_info {
+	size_t size;
+	uint64_t id;
+	uint64_t received;          /* messages */
+	uint64_t missed;            /* messages that were overwritten before they were read */
+	uint32_t publishers;        /* lanes known, whoever has left them */
+	uint32_t publishers_live;   /* of these: somebody publishes, as far as was looked */
+	uint32_t publishers_lost;   /* of these: the last publisher died without closing */
+	uint32_t publishers_broken; /* and have broken the format */
+	uint64_t lost_publisher;    /* one that was lost, and its last message; UINT64_MAX: none */
+	uint64_t lost_sequence;
+	uint64_t sleeps; /* times that it went to sleep */
+	/* 1: publishers wait for it. 0: it may miss messages: its wish, the topic's, or it may not publish */
+	uint32_t waited_for;
+};
+
+/** ayre_subscriber_get_info() - 0, or -EINVAL if the struct's size is not set. Since 0.1. */
+int ayre_subscriber_get_info(const struct ayre_subscriber *subscriber,
+                             struct ayre_subscriber_info *ret_info) AYRE_MUST_CHECK;
+
+/* --- without a name --- */
+
+/*
+ * The other end of a lane that has no name: descriptors, close-on-exec, to be handed to another
+ * process (over fork, by ayre_process_start(), by SCM_RIGHTS).
+ */
+#define AYRE_ENDS_COUNT 4
+struct ayre_ends {
+	int fds[AYRE_ENDS_COUNT];
+};
+
+/**
+ * ayre_publisher_open_pair() - a lane to one subscriber, who gets descriptors and no name
+ * ayre_subscriber_open_pair() - a lane from one publisher, likewise
+ * @options: borrowed; of options->topic, the flags and ring_bytes count
+ * @ret_ends: for the other process; close them here with ayre_ends_close() once they are there
+ *
+ * The subscriber's end of the lane cannot be written, by whatever it does with its descriptors
+ * (sealed); sizes are sealed too. That the other process has ended is known by its descriptors, so
+ * close this process's copies; and a child of fork(2) that takes its end without exec has this
+ * process's as well, and is not told of this process's end. Messages: up to a quarter of the ring.
+ *
+ * Returns 0 or a negative errno. Since 0.1.
+ */
+int ayre_publisher_open_pair(const struct ayre_publisher_options *options,
+                             struct ayre_publisher **ret_publisher, struct ayre_ends *ret_ends,
+                             struct ayre_error *error) AYRE_MUST_CHECK;
+int ayre_subscriber_open_pair(const struct ayre_subscriber_options *options,
+                              struct ayre_subscriber **ret_subscriber, struct ayre_ends *ret_ends,
+                              struct ayre_error *error) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_open_ends(), ayre_subscriber_open_ends() - the other end, where it arrived
+ * @ends: taken on success, left on failure
+ *
+ * Nothing of it is believed before it is checked: -EPROTO. Since 0.1.
+ */
+int ayre_publisher_open_ends(const struct ayre_publisher_options *options,
+                             const struct ayre_ends *ends, struct ayre_publisher **ret_publisher,
+                             struct ayre_error *error) AYRE_MUST_CHECK;
+int ayre_subscriber_open_ends(const struct ayre_subscriber_options *options,
+                              const struct ayre_ends *ends, struct ayre_subscriber **ret_subscriber,
+                              struct ayre_error *error) AYRE_MUST_CHECK;
+
+/** ayre_ends_close() - close the descriptors and set them to -1. Since 0.1. */
+void ayre_ends_close(struct ayre_ends *ends);
+
+AYRE_END_DECLARATIONS

@@ -1,0 +1,367 @@
+/*
+ * Sending: the way of every message.
+ *
+ * Invariant: a message that was committed wakes everybody who slept when it was. The race is between
+ * a sleeper that has looked at the lane for the last time, and us, who have looked at its ticket:
+ *
+ *     publisher                              subscriber
+ *     store header                           store ticket (odd)
+ *     [fence]                                [fence]
+ *     load ticket: even, nobody sleeps       load header: 0, nothing there; sleeps
+ *
+ * Without both fences both loads may come before both stores, and the subscriber sleeps with a message
+ * before it. The subscriber's is always executed. Ours costs as much as the rest of a message; so in a
+ * stream we leave it out and say so (`fenced` is 0), and who goes to sleep then makes the kernel
+ * execute one on our processor (membarrier). Where subscribers do sleep, ours is the cheaper one, and
+ * we put it back. The change is safe by the same argument, with `fenced` in the place of the ticket: see
+ * unfence().
+ */
+#include "topic/publisher.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "sys/event.h"
+#include "sys/system.h"
+
+/* Messages without a sleeper until the fence is left out. */
+#define QUIET_MESSAGES 64
+
+/* --- after a message --- */
+
+/*
+ * A subscriber stores its ticket, executes a fence, and loads `fenced`. If it finds 1 it makes nobody
+ * pass a fence, so we must see its ticket: either its store came before our fence here, and every later
+ * load of ours sees it; or its load comes after, and finds 0.
+ */
+static void unfence(struct ayre_publisher *publisher)
+{
+	publisher->fenced = false;
+	ayrei_publisher_settle(publisher);
+	ayrei_store(&publisher->lane.layout->fenced, 0);
+	ayrei_fence_full();
+}
+
+static void refence(struct ayre_publisher *publisher)
+{
+	publisher->quiet = 0;
+	if (publisher->fenced)
+		return;
+	publisher->fenced = true;
+	ayrei_publisher_settle(publisher);
+	/* Release: who finds the 1 makes nobody pass a fence, and so has to find the messages before it. */
+	ayrei_store_release(&publisher->lane.layout->fenced, 1);
+	ayrei_fence_full();
+}
+
+void ayrei_publisher_settle(struct ayre_publisher *publisher)
+{
+	publisher->is_plain = !publisher->fenced && !publisher->stamps && !publisher->is_reserved &&
+	                      !publisher->was_closed && publisher->look_error == 0;
+}
+
+void ayrei_publisher_attend(struct ayre_publisher *publisher)
+{
+	if (ayrei_load(publisher->join) != publisher->join_seen) {
+		publisher->look_error = ayrei_publisher_look(publisher, false);
+		ayrei_publisher_settle(publisher);
+	}
+	if (ayrei_members_wake(&publisher->members))
+		refence(publisher);
+}
+
+static inline bool is_called(const struct ayre_publisher *publisher)
+{
+	return ayrei_load(publisher->join) != publisher->join_seen ||
+	       ayrei_members_changed(&publisher->members);
+}
+
+static void after_message(struct ayre_publisher *publisher)
+{
+	if (publisher->fenced) {
+		ayrei_fence_full();
+		if (++publisher->quiet > QUIET_MESSAGES && publisher->may_unfence)
+			unfence(publisher);
+	} else {
+		ayrei_fence_compiler();
+	}
+	if (__builtin_expect(is_called(publisher), false))
+		ayrei_publisher_attend(publisher);
+}
+
+/* --- in the ring --- */
+
+static inline uint64_t stamp_bytes(const struct ayre_publisher *publisher)
+{
+	return publisher->stamps ? sizeof(int64_t) : 0;
+}
+
+/* What a call other than commit does with a reservation: it gives it up. */
+void ayrei_publisher_give_up(struct ayre_publisher *publisher)
+{
+	publisher->is_reserved = false;
+	if (publisher->draft.fd >= 0)
+		ayrei_large_give_up(&publisher->draft);
+	ayrei_publisher_settle(publisher);
+}
+
+static int room(struct ayre_publisher *publisher, uint64_t bytes, int64_t deadline_ns)
+{
+	if (publisher->is_reserved)
+		ayrei_publisher_give_up(publisher);
+	if (publisher->look_error == 0 && ayrei_lane_fits(&publisher->lane, bytes))
+		return 0;
+	return ayrei_publisher_wait_room(publisher, bytes, deadline_ns);
+}
+
+static inline int64_t stamp_time(const struct ayre_publisher *publisher)
+{
+	return publisher->stamps ? ayrei_realtime_ns() : 0;
+}
+
+static inline void put_stamp(struct ayre_publisher *publisher, int64_t time_ns)
+{
+	if (publisher->stamps)
+		memcpy(ayrei_lane_bytes(&publisher->lane, publisher->lane.position), &time_ns,
+		       sizeof(time_ns));
+}
+
+static void commit(struct ayre_publisher *publisher, size_t bytes, unsigned int kind)
+{
+	ayrei_lane_commit(&publisher->lane,
+	                  ayrei_record_pack((uint32_t)(bytes + stamp_bytes(publisher)), kind,
+	                                    publisher->stamps ? AYREI_RECORD_STAMPED : 0));
+	publisher->lane.sequence++;
+	if (publisher->was_closed) {
+		publisher->was_closed = false;
+		ayrei_publisher_settle(publisher);
+	}
+}
+
+/* --- beside the ring --- */
+
+static int begin_large(struct ayre_publisher *publisher, size_t bytes, int64_t deadline_ns)
+{
+	int result;
+
+	if (publisher->topic.directory < 0 || bytes > SSIZE_MAX / 2) {
+		ayrei_publisher_give_up(publisher);
+		return -EMSGSIZE;
+	}
+	result = room(publisher, sizeof(uint64_t) + stamp_bytes(publisher), deadline_ns);
+	if (result == 0)
+		result = ayrei_publisher_wait_large(publisher, bytes, deadline_ns);
+	if (result < 0)
+		return result;
+	return ayrei_large_begin(&publisher->topic, bytes, &publisher->draft);
+}
+
+static int finish_large(struct ayre_publisher *publisher, size_t bytes)
+{
+	uint64_t position = publisher->lane.position, size = bytes;
+	int result = ayrei_larges_add(&publisher->larges, position, size);
+
+	if (result < 0) {
+		ayrei_large_give_up(&publisher->draft);
+		return result;
+	}
+	result = ayrei_large_finish(&publisher->draft, &publisher->topic,
+	                            publisher->lane.layout->id, position, bytes);
+	if (result < 0) {
+		publisher->larges.count--;
+		publisher->larges.bytes -= size;
+		return result;
+	}
+	put_stamp(publisher, stamp_time(publisher));
+	memcpy(ayrei_lane_bytes(&publisher->lane, position) + stamp_bytes(publisher), &size,
+	       sizeof(size));
+	commit(publisher, sizeof(size), AYREI_RECORD_LARGE);
+	after_message(publisher);
+	return 0;
+}
+
+static int send_large(struct ayre_publisher *publisher, const void *data, size_t bytes,
+                      int64_t deadline_ns)
+{
+	int result = begin_large(publisher, bytes, deadline_ns);
+
+	if (result < 0)
+		return result;
+	memcpy(publisher->draft.data, data, bytes);
+	return finish_large(publisher, bytes);
+}
+
+/* --- sending --- */
+
+static int send_any(struct ayre_publisher *publisher, const void *data, size_t bytes,
+                    int64_t deadline_ns)
+{
+	int result;
+
+	if (bytes > publisher->message_max)
+		return send_large(publisher, data, bytes, deadline_ns);
+	result = room(publisher, bytes + stamp_bytes(publisher), deadline_ns);
+	if (result < 0)
+		return result;
+	put_stamp(publisher, stamp_time(publisher));
+	ayrei_copy(ayrei_lane_bytes(&publisher->lane, publisher->lane.position) +
+	                   stamp_bytes(publisher),
+	           data, bytes);
+	commit(publisher, bytes, AYREI_RECORD_MESSAGE);
+	after_message(publisher);
+	return 0;
+}
+
+static int attend_and_return(struct ayre_publisher *publisher)
+{
+	ayrei_publisher_attend(publisher);
+	return 0;
+}
+
+/*
+ * The shortest way, for short messages in a stream. What bounds it is not instructions but stores: each
+ * line of the ring has to be taken from a reader's cache, and all that is stored meanwhile waits in the
+ * store buffer, which has room for some four dozen. So there is no call on this way, no register is
+ * saved, and nothing is counted that can be computed.
+ */
+static inline int send_one(struct ayre_publisher *publisher, const void *data, size_t bytes,
+                           int64_t deadline_ns)
+{
+	struct ayrei_lane *lane = &publisher->lane;
+
+	if (__builtin_expect(!publisher->is_plain || bytes > AYREI_COPY_MAX ||
+	                             !ayrei_lane_fits(lane, bytes),
+	                     false))
+		return send_any(publisher, data, bytes, deadline_ns);
+	ayrei_copy_short(ayrei_lane_bytes(lane, lane->position), data, bytes);
+	ayrei_lane_commit(lane, ayrei_record_pack((uint32_t)bytes, AYREI_RECORD_MESSAGE, 0));
+	lane->sequence++;
+	ayrei_fence_compiler();
+	return __builtin_expect(is_called(publisher), false) ? attend_and_return(publisher) : 0;
+}
+
+/* A deadline that has passed: do not wait, and -EAGAIN says so. */
+#define NOT_AT_ALL INT64_MIN
+
+int ayre_publisher_send(struct ayre_publisher *publisher, const void *data, size_t bytes)
+{
+	return send_one(publisher, data, bytes, AYRE_NO_DEADLINE);
+}
+
+int ayre_publisher_try_send(struct ayre_publisher *publisher, const void *data, size_t bytes)
+{
+	return send_one(publisher, data, bytes, NOT_AT_ALL);
+}
+
+int ayre_publisher_send_until(struct ayre_publisher *publisher, const void *data, size_t bytes,
+                              int64_t deadline_ns)
+{
+	return send_one(publisher, data, bytes, deadline_ns < 0 ? 0 : deadline_ns);
+}
+
+/*
+ * All but the first are written with their headers, behind a header that is still 0; the first
+ * header is stored last, and all of them appear.
+ */
+ssize_t ayre_publisher_send_batch(struct ayre_publisher *publisher, const struct iovec *messages,
+                                  size_t count)
+{
+	struct ayrei_lane *lane = &publisher->lane;
+	uint64_t start, stamp = stamp_bytes(publisher);
+	unsigned int flags = publisher->stamps ? AYREI_RECORD_STAMPED : 0;
+	size_t done = 0;
+	int64_t time_ns;
+	int result;
+
+	if (count == 0)
+		return 0;
+	if (messages[0].iov_len > publisher->message_max) {
+		result = ayre_publisher_send(publisher, messages[0].iov_base, messages[0].iov_len);
+		return result < 0 ? result : 1;
+	}
+	result = room(publisher, messages[0].iov_len + stamp, AYRE_NO_DEADLINE);
+	if (result < 0)
+		return result;
+	start = lane->position;
+	/* They appear at once. */
+	time_ns = stamp_time(publisher);
+	for (; done < count; done++) {
+		size_t bytes = messages[done].iov_len;
+		uint64_t end = ayrei_record_end(lane->position, bytes + stamp);
+
+		/* By the limit as it is: to move it can write a checkpoint, at what nobody can see yet. */
+		if (bytes > publisher->message_max || !ayrei_lane_fits(lane, bytes + stamp))
+			break;
+		put_stamp(publisher, time_ns);
+		ayrei_copy(ayrei_lane_bytes(lane, lane->position) + stamp, messages[done].iov_base,
+		           bytes);
+		ayrei_store(ayrei_lane_word(lane, end), 0);
+		if (done)
+			ayrei_store(ayrei_lane_word(lane, lane->position),
+			            ayrei_record_pack((uint32_t)(bytes + stamp),
+			                              AYREI_RECORD_MESSAGE, flags));
+		lane->position = end;
+		lane->sequence++;
+	}
+	ayrei_store_release(ayrei_lane_word(lane, start),
+	                    ayrei_record_pack((uint32_t)(messages[0].iov_len + stamp),
+	                                      AYREI_RECORD_MESSAGE, flags));
+	publisher->was_closed = false;
+	ayrei_publisher_settle(publisher);
+	after_message(publisher);
+	return (ssize_t)done;
+}
+
+/* --- in place --- */
+
+static int reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_data,
+                   int64_t deadline_ns)
+{
+	uint64_t stamp = stamp_bytes(publisher);
+	int result;
+
+	if (bytes > publisher->message_max) {
+		result = begin_large(publisher, bytes, deadline_ns);
+		if (result == 0)
+			*ret_data = publisher->draft.data;
+	} else {
+		result = room(publisher, bytes + stamp, deadline_ns);
+		if (result == 0)
+			*ret_data = ayrei_lane_bytes(&publisher->lane, publisher->lane.position) +
+			            stamp;
+	}
+	publisher->reserved_bytes = result == 0 ? bytes : 0;
+	publisher->is_reserved = result == 0;
+	ayrei_publisher_settle(publisher);
+	return result;
+}
+
+int ayre_publisher_reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_data)
+{
+	return reserve(publisher, bytes, ret_data, AYRE_NO_DEADLINE);
+}
+
+int ayre_publisher_try_reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_data)
+{
+	return reserve(publisher, bytes, ret_data, NOT_AT_ALL);
+}
+
+int ayre_publisher_reserve_until(struct ayre_publisher *publisher, size_t bytes, void **ret_data,
+                                 int64_t deadline_ns)
+{
+	return reserve(publisher, bytes, ret_data, deadline_ns < 0 ? 0 : deadline_ns);
+}
+
+int ayre_publisher_commit(struct ayre_publisher *publisher, size_t bytes)
+{
+	if (!publisher->is_reserved || bytes > publisher->reserved_bytes)
+		return -EINVAL;
+	publisher->is_reserved = false;
+	ayrei_publisher_settle(publisher);
+	if (publisher->draft.fd >= 0)
+		return finish_large(publisher, bytes);
+	put_stamp(publisher, stamp_time(publisher));
+	commit(publisher, bytes, AYREI_RECORD_MESSAGE);
+	after_message(publisher);
+	return 0;
+}

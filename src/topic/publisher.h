@@ -1,0 +1,85 @@
+/*
+ * The handle of a publisher, and what its files share.
+ *
+ *   publisher.c        sending: the way of every message
+ *   publisher_open.c   taking a lane, and letting it go
+ *   publisher_wait.c   no room: looking at the cursors, spinning, sleeping
+ *   lane.c             the ring; large.c: beside the ring
+ *   member.c           the subscribers
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ayre/topic.h>
+
+#include "topic/directory.h"
+#include "topic/lane.h"
+#include "topic/large.h"
+#include "topic/member.h"
+#include "topic/shared.h"
+#include "topic/wait.h"
+
+struct ayre_publisher {
+	/* What every message needs. */
+	struct ayrei_lane lane;
+	struct ayrei_members members;
+	const uint64_t *join; /* the word in `join`; one of our own where nobody can come */
+	uint64_t join_seen;
+	bool is_plain; /* none of the next five, so that the shortest way will do */
+	bool fenced;   /* a full fence follows each message */
+	bool stamps;
+	bool is_reserved;     /* in the ring; a draft is the other way */
+	bool was_closed;      /* the lane's last record says that its publisher closed */
+	int look_error;       /* what the last look through the directory failed with */
+	bool may_unfence;     /* this kernel lets sleepers make us pass a fence */
+	unsigned int quiet;   /* messages since somebody was woken, while fenced */
+	uint64_t message_max; /* in the ring */
+	size_t reserved_bytes;
+
+	/* The rest. */
+	struct ayrei_topic topic; /* its directory is -1 where there is no name */
+	struct ayrei_shared map, join_map;
+	struct ayrei_larges larges;
+	struct ayrei_large_draft draft;
+	uint64_t large_bytes;
+	uint64_t no_join; /* what join points to in a lane without a name */
+	struct ayrei_spin spin;
+	int file; /* of the lane: its lock says that we live */
+	int bell;
+	bool lossy;
+	bool exported; /* its descriptor was asked for */
+	uint64_t waits;
+};
+
+/* A handle with nothing in it; NULL: no memory. */
+struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *options);
+/* Begins to publish in a topic that is open, and is taken, on failure too. */
+int ayrei_publisher_open_in(const struct ayre_publisher_options *options, struct ayrei_topic *topic,
+                            struct ayre_publisher **ret_publisher, struct ayre_error *error);
+/* From the moment that the lane, the bell and the members' set are there: the rest of opening. */
+int ayrei_publisher_begin(struct ayre_publisher *publisher);
+
+/* Sets is_plain, after one of those that it stands for has changed. */
+void ayrei_publisher_settle(struct ayre_publisher *publisher);
+/* After a message was committed: wakes who sleeps, looks who came. */
+void ayrei_publisher_attend(struct ayre_publisher *publisher);
+/* What a call other than commit does with a reservation. */
+void ayrei_publisher_give_up(struct ayre_publisher *publisher);
+/* Looks through the directory; ring: tells those who are new that we are, too. */
+int ayrei_publisher_look(struct ayre_publisher *publisher, bool ring);
+/*
+ * Waits for the descriptors that tell of subscribers (0: does not wait), and does what they tell. Was
+ * there anything?
+ */
+bool ayrei_publisher_notice(struct ayre_publisher *publisher, int64_t deadline_ns);
+/* Room in the ring for a record of so many bytes, without waiting. -EAGAIN. */
+int ayrei_publisher_make_room(struct ayre_publisher *publisher, uint64_t bytes);
+/* The same, waiting until the deadline. */
+int ayrei_publisher_wait_room(struct ayre_publisher *publisher, uint64_t bytes,
+                              int64_t deadline_ns);
+/* Room for a message beside the ring. */
+int ayrei_publisher_wait_large(struct ayre_publisher *publisher, uint64_t bytes,
+                               int64_t deadline_ns);

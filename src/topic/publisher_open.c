@@ -1,0 +1,433 @@
+/*
+ * Taking a lane, and letting it go.
+ *
+ * A lane that its publisher has left, closed or dead, is taken over by the next one of the same user,
+ * with what is in it. So a topic has as many lanes as it has had publishers at once, and not as
+ * it has had in all. Nobody else may write the file: its lock is taken before it is looked at, and its
+ * dead owner's last step is found by walking (lane.h).
+ *
+ * A publisher and a subscriber who open at the same time find each other: each gives its own file its name
+ * before it looks through the directory for the other's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "sys/cpu.h"
+#include "sys/event.h"
+#include "sys/map.h"
+#include "sys/pipe.h"
+#include "sys/system.h"
+#include "topic/bell.h"
+#include "topic/publisher.h"
+
+#define DEFAULT_LARGE ((uint64_t)64 << 20)
+
+/*
+ * So many lanes are tried before a new one is made: to look is work, and a new one is memory. The first
+ * half as the directory has them, which are the newest; the others by chance, so that many who come at
+ * once do not all try the same ones, find them taken, and make more and more.
+ */
+#define TRIES  16u
+#define NEWEST (TRIES / 2)
+
+struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *options)
+{
+	struct ayre_publisher *publisher = calloc(1, sizeof(*publisher));
+
+	if (!publisher)
+		return NULL;
+	publisher->topic.directory = -1;
+	publisher->file = -1;
+	publisher->bell = -1;
+	publisher->draft.fd = -1;
+	publisher->join = &publisher->no_join;
+	publisher->stamps = options->flags & AYRE_PUBLISHER_STAMP;
+	publisher->large_bytes = options->large_bytes;
+	ayrei_spin_init(&publisher->spin, options->spin_ns);
+	ayrei_members_init(&publisher->members);
+	return publisher;
+}
+
+static void let_go(struct ayre_publisher *publisher)
+{
+	ayrei_members_fini(&publisher->members);
+	ayrei_larges_fini(&publisher->larges);
+	if (publisher->draft.fd >= 0)
+		ayrei_large_give_up(&publisher->draft);
+	ayrei_file_close(publisher->bell);
+	ayrei_shared_unmap(&publisher->map);
+	ayrei_shared_unmap(&publisher->join_map);
+	/* Last of its files: others take the lane from here on. */
+	ayrei_file_close(publisher->file);
+	ayrei_topic_close(&publisher->topic);
+	free(publisher);
+}
+
+/* --- a lane --- */
+
+static int map_lane(struct ayre_publisher *publisher, int fd)
+{
+	const struct ayrei_topic_layout *layout = &publisher->topic.layout;
+	int result = ayrei_shared_map(&publisher->map, fd, layout->header_bytes, layout->ring_bytes,
+	                              true, false);
+
+	if (result < 0)
+		return result;
+	publisher->lane.layout = publisher->map.base;
+	publisher->lane.ring = (char *)publisher->map.base + layout->header_bytes;
+	publisher->lane.mask = layout->ring_bytes - 1;
+	return 0;
+}
+
+static bool is_lane(const struct ayrei_lane_layout *lane, const struct ayrei_topic_layout *topic,
+                    uint64_t id)
+{
+	return memcmp(lane->magic, AYREI_LANE_MAGIC, sizeof(lane->magic)) == 0 &&
+	       lane->version == AYREI_TOPIC_VERSION && lane->header_bytes == topic->header_bytes &&
+	       memcmp(lane->generation, topic->generation, sizeof(lane->generation)) == 0 &&
+	       lane->id == id && lane->ring_bytes == topic->ring_bytes;
+}
+
+struct search {
+	uint64_t ids[TRIES];
+	size_t seen;
+	uint64_t random; /* not 0 */
+};
+
+static uint64_t draw(struct search *search, uint64_t bound)
+{
+	search->random ^= search->random << 13;
+	search->random ^= search->random >> 7;
+	search->random ^= search->random << 17;
+	return search->random % bound;
+}
+
+/* Each of those that are not among the newest has the same chance of being chosen. */
+static int choose(const struct ayrei_peer_name *name, void *context)
+{
+	struct search *search = context;
+	uint64_t place;
+
+	if (name->kind != AYREI_PEER_PUBLISHER || name->suffix[0])
+		return 0;
+	place = search->seen < TRIES ? search->seen
+	                             : NEWEST + draw(search, search->seen - NEWEST + 1);
+	if (place < TRIES)
+		search->ids[place] = name->id;
+	search->seen++;
+	return 0;
+}
+
+/* Is the name still that of the file whose lock we have, and that file ours? */
+static bool is_named(const struct ayrei_topic *topic, uint64_t id, int fd)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat named, status;
+
+	return ayrei_path_status(ayrei_peer_path(topic, AYREI_PEER_PUBLISHER, id, "", path), false,
+	                         &named) == 0 &&
+	       ayrei_file_status(fd, &status) == 0 && named.st_ino == status.st_ino &&
+	       named.st_dev == status.st_dev && status.st_uid == ayrei_user();
+}
+
+static int draw_id(struct ayrei_lane_layout *layout)
+{
+	int result = 0;
+
+	layout->id = 0;
+	while (result == 0 && layout->id == 0)
+		result = ayrei_random(&layout->id, sizeof(layout->id));
+	return result;
+}
+
+/* So often may somebody clear the bell away before it is ours. */
+#define ATTEMPTS 16
+
+/* is_new: the lane has no name yet, and gets an id. */
+static int make_bell(struct ayre_publisher *publisher, bool is_new, struct ayre_error *error)
+{
+	struct ayrei_lane_layout *layout = publisher->lane.layout;
+	char path[AYREI_PEER_PATH_BYTES];
+	int result = -EBUSY;
+
+	for (int i = 0; i < ATTEMPTS && result == -EBUSY; i++) {
+		result = is_new ? draw_id(layout) : 0;
+		if (result == 0)
+			result = publisher->bell = ayrei_bell_make(
+				ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER, layout->id,
+			                        ".bell", path));
+	}
+	return result < 0 ? ayrei_fail(error, result, "bell", publisher->topic.label, NULL) : 0;
+}
+
+static bool try_lane(struct ayre_publisher *publisher, uint64_t id)
+{
+	const struct ayrei_topic_layout *topic = &publisher->topic.layout;
+	char path[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int fd = -1;
+	struct stat status;
+
+	ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER, id, "", path);
+	if (ayrei_path_status(path, false, &status) < 0 || status.st_uid != ayrei_user() ||
+	    !S_ISREG(status.st_mode) ||
+	    (uint64_t)status.st_size != topic->header_bytes + topic->ring_bytes)
+		return false;
+	fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
+	if (fd < 0 || ayrei_file_try_own(fd) < 0 || !is_named(&publisher->topic, id, fd) ||
+	    map_lane(publisher, fd) < 0)
+		return false;
+	/* Nor is one taken whose bell cannot be made: somebody else has put something there. */
+	if (!is_lane(publisher->lane.layout, topic, id) ||
+	    ayrei_lane_recover(&publisher->lane, &publisher->was_closed) < 0 ||
+	    ayrei_larges_recover(&publisher->larges, &publisher->topic, &publisher->lane) < 0 ||
+	    make_bell(publisher, false, NULL) < 0) {
+		ayrei_larges_fini(&publisher->larges);
+		ayrei_shared_unmap(&publisher->map);
+		return false;
+	}
+	publisher->file = ayrei_take_fd(&fd);
+	return true;
+}
+
+static void sign(struct ayrei_lane_layout *layout)
+{
+	layout->publishers++;
+	layout->opened_ns = ayrei_realtime_ns();
+	layout->pid = ayrei_own_process();
+	layout->uid = ayrei_user();
+	ayrei_store(&layout->waiting, 0);
+	ayrei_store(&layout->fenced, 1);
+}
+
+static void remove_bell(const struct ayre_publisher *publisher)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+
+	if (publisher->bell >= 0)
+		(void)!ayrei_file_unlink(ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER,
+		                                         publisher->lane.layout->id, ".bell",
+		                                         path));
+}
+
+static void begin_layout(struct ayre_publisher *publisher)
+{
+	const struct ayrei_topic_layout *topic = &publisher->topic.layout;
+	struct ayrei_lane_layout *layout = publisher->lane.layout;
+
+	memcpy(layout->magic, AYREI_LANE_MAGIC, sizeof(layout->magic));
+	layout->version = AYREI_TOPIC_VERSION;
+	layout->header_bytes = topic->header_bytes;
+	memcpy(layout->generation, topic->generation, sizeof(layout->generation));
+	layout->ring_bytes = topic->ring_bytes;
+	layout->created_ns = ayrei_realtime_ns();
+	ayrei_lane_begin(&publisher->lane);
+	sign(layout);
+}
+
+static int check_permission(const struct ayre_publisher *publisher, int fd,
+                            struct ayre_error *error)
+{
+	const struct ayrei_topic_layout *layout = &publisher->topic.layout;
+	struct stat status;
+	int result;
+
+	result = ayrei_file_status(fd, &status);
+	if (result == 0 && !ayrei_topic_may_publish(&publisher->topic, &status))
+		return ayrei_fail(error, -EACCES, "publish", publisher->topic.label,
+		                  "this user may subscribe, but not publish (its mode is %04o)",
+		                  (unsigned int)layout->mode);
+	return result < 0 ? ayrei_fail(error, result, "create", publisher->topic.label, NULL) : 0;
+}
+
+static int make_lane(struct ayre_publisher *publisher, struct ayre_error *error)
+{
+	const struct ayrei_topic *topic = &publisher->topic;
+	ayrei_auto_fd int fd = ayrei_peer_make(
+		topic, topic->layout.header_bytes + topic->layout.ring_bytes, error);
+	char path[AYREI_PEER_PATH_BYTES];
+	int result = fd < 0 ? fd : check_permission(publisher, fd, error);
+
+	if (result < 0)
+		return result;
+	result = map_lane(publisher, fd);
+	if (result < 0)
+		return ayrei_fail(error, result, "map", topic->label, NULL);
+	begin_layout(publisher);
+	/* The bell first: who finds the lane finds it. */
+	result = make_bell(publisher, true, error);
+	if (result < 0)
+		return result;
+	result = ayrei_file_link_unnamed(fd, ayrei_peer_path(topic, AYREI_PEER_PUBLISHER,
+	                                                     publisher->lane.layout->id, "", path));
+	if (result < 0) {
+		remove_bell(publisher);
+		return ayrei_fail(error, result, "create", topic->label, NULL);
+	}
+	publisher->file = ayrei_take_fd(&fd);
+	return 0;
+}
+
+static int take_lane(struct ayre_publisher *publisher, struct ayre_error *error)
+{
+	struct search search = {.seen = 0};
+	int result = ayrei_random(&search.random, sizeof(search.random));
+
+	search.random |= 1;
+	if (result == 0)
+		result = ayrei_topic_visit(&publisher->topic, choose, &search);
+	if (result < 0)
+		return ayrei_fail(error, result, "look", publisher->topic.label, NULL);
+	for (size_t i = 0; i < search.seen && i < TRIES; i++) {
+		if (!try_lane(publisher, search.ids[i]))
+			continue;
+		sign(publisher->lane.layout);
+		return check_permission(publisher, publisher->file, error);
+	}
+	return make_lane(publisher, error);
+}
+
+/* --- the rest --- */
+
+int ayrei_publisher_begin(struct ayre_publisher *publisher)
+{
+	struct ayrei_members *members = &publisher->members;
+	uint64_t ring = publisher->lane.mask + 1;
+	int result = members->set = ayrei_set_open();
+
+	if (result >= 0)
+		result = ayrei_set_add(members->set, publisher->bell, AYREI_READABLE,
+		                       AYREI_OWN_BELL);
+	if (result < 0)
+		return result;
+	publisher->message_max =
+		ayrei_record_bytes_max(ring) - (publisher->stamps ? sizeof(int64_t) : 0);
+	publisher->may_unfence = ayrei_barrier_register() == 0;
+	publisher->fenced = true;
+	ayrei_publisher_settle(publisher);
+	if (publisher->large_bytes == 0)
+		publisher->large_bytes = 4 * ring > DEFAULT_LARGE ? 4 * ring : DEFAULT_LARGE;
+	return 0;
+}
+
+/* One that was made for nothing. Who has found it meanwhile finds that it was closed. */
+static void remove_lane(const struct ayre_publisher *publisher)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+
+	if (publisher->lane.layout->publishers == 1)
+		(void)!ayrei_file_unlink(ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER,
+		                                         publisher->lane.layout->id, "", path));
+}
+
+static int open_named(struct ayre_publisher *publisher, struct ayre_error *error)
+{
+	const char *label = publisher->topic.label;
+	int result =
+		ayrei_topic_map_join(&publisher->topic, &publisher->join_map, &publisher->join);
+
+	if (result < 0)
+		return ayrei_fail(error, result == -ENOENT ? -EPROTO : result, "join", label,
+		                  "its file 'join' is missing or damaged: remove the topic");
+	publisher->lossy = publisher->topic.layout.policy & AYREI_POLICY_LOSSY;
+	result = take_lane(publisher, error);
+	if (result < 0)
+		return result;
+	/* For subscribers that are never idle, and never look at their bells. */
+	result = ayrei_topic_announce(&publisher->topic);
+	if (result == 0)
+		result = ayrei_publisher_begin(publisher);
+	if (result < 0) {
+		ayrei_fail(error, result, "wait", label, NULL);
+	} else {
+		result = ayrei_publisher_look(publisher, true);
+		if (result < 0)
+			ayrei_fail(error, result, "look", label, "a subscriber cannot be known");
+	}
+	if (result < 0)
+		remove_lane(publisher);
+	return result;
+}
+
+int ayrei_publisher_open_in(const struct ayre_publisher_options *options, struct ayrei_topic *topic,
+                            struct ayre_publisher **ret_publisher, struct ayre_error *error)
+{
+	struct ayre_publisher *publisher = ayrei_publisher_new(options);
+	int result;
+
+	if (!publisher) {
+		result = ayrei_fail(error, -ENOMEM, "handle", topic->label, NULL);
+		ayrei_topic_close(topic);
+		return result;
+	}
+	publisher->topic = *topic;
+	*topic = (struct ayrei_topic){.directory = -1};
+	result = open_named(publisher, error);
+	if (result < 0) {
+		ayre_publisher_close(publisher);
+		return result;
+	}
+	*ret_publisher = publisher;
+	return 0;
+}
+
+int ayre_publisher_open(const struct ayre_publisher_options *options, const char *name,
+                        struct ayre_publisher **ret_publisher, struct ayre_error *error)
+{
+	struct ayre_publisher_options copy;
+	struct ayrei_topic topic;
+	int result;
+
+	if (ayrei_options_copy(&copy, sizeof(copy), options) < 0)
+		return ayrei_fail(error, -EINVAL, "options", name ? name : "topic",
+		                  "their size is not set");
+	result = ayrei_topic_open(&topic, copy.topic, name, copy.flags & AYRE_PUBLISHER_EXISTING,
+	                          error);
+	return result < 0 ? result : ayrei_publisher_open_in(&copy, &topic, ret_publisher, error);
+}
+
+/* --- closing --- */
+
+/* Room for it was kept since the last message (AYREI_LANE_SLACK); an empty lane that says so already
+ * is not told again. */
+static void say_closed(struct ayre_publisher *publisher)
+{
+	if (publisher->was_closed || !publisher->lane.layout)
+		return;
+	ayrei_lane_commit(&publisher->lane, ayrei_record_pack(0, AYREI_RECORD_CLOSED, 0));
+	ayrei_fence_full();
+	ayrei_publisher_attend(publisher);
+}
+
+void ayre_publisher_close(struct ayre_publisher *publisher)
+{
+	int saved = errno;
+
+	if (!publisher)
+		return;
+	if (publisher->members.set >= 0)
+		say_closed(publisher);
+	if (publisher->topic.directory >= 0 && publisher->lane.layout && publisher->file >= 0)
+		remove_bell(publisher);
+	let_go(publisher);
+	errno = saved;
+}
+
+int ayre_publisher_get_info(const struct ayre_publisher *publisher,
+                            struct ayre_publisher_info *ret_info)
+{
+	struct ayre_publisher_info info = {
+		.id = publisher->lane.layout->id,
+		.messages = publisher->lane.sequence,
+		.ring_bytes = publisher->lane.mask + 1,
+		.subscribers = (uint32_t)publisher->members.count,
+		.wakes = publisher->members.wakes,
+		.waits = publisher->waits,
+	};
+
+	return ayrei_result_copy(ret_info, &info, sizeof(info));
+}

@@ -1,0 +1,560 @@
+/*
+ * Receiving: the way of every message.
+ *
+ * Invariant: what is read of a lane is read once into a local, then judged, then used; and what was
+ * copied is a message only if the lane says afterwards that it cannot have been overwritten meanwhile.
+ * A header that makes no sense is damage only under the same condition: a reader that was overtaken
+ * finds payload there.
+ */
+#include "topic/subscriber.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/cleanup.h"
+#include "base/options.h"
+#include "sys/event.h"
+#include "sys/file.h"
+#include "topic/bell.h"
+
+/* What an attempt on one source came to, besides a negative errno. */
+enum { NOTHING = 0, FOUND = 1, AGAIN = 2 };
+
+/* --- one record --- */
+
+/* Behind a record: what has to be done now and then. */
+static inline void advance(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                           uint64_t position)
+{
+	uint64_t ring = source->reader.mask + 1;
+
+	source->reader.position = position;
+	if (__builtin_expect(position - source->published >= ring / 8 ||
+	                             ayrei_source_is_awaited(source),
+	                     false))
+		ayrei_source_publish(source, subscriber);
+}
+
+/* An empty place, or one that was overtaken while it was empty. */
+static inline int empty(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	if (__builtin_expect(!ayrei_reader_is_intact(&source->reader, source->reader.position),
+	                     false))
+		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : AGAIN;
+	/* What was cut away reads as zeros. */
+	if (__builtin_expect(ayrei_shared_is_lost(&source->map), false))
+		return ayrei_source_break(subscriber, source);
+	if (__builtin_expect(ayrei_source_is_awaited(source), false))
+		ayrei_source_publish(source, subscriber);
+	return NOTHING;
+}
+
+/* Everything that is no plain message. */
+static int look_closer(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                       uint64_t header, struct ayre_message *message)
+{
+	struct ayrei_record record = ayrei_record_unpack(header);
+	const char *bytes = source->reader.ring + (source->reader.position & source->reader.mask) +
+	                    AYREI_RECORD_HEADER;
+	bool valid = ayrei_record_is_valid(header, source->reader.mask + 1);
+	int64_t time_ns = -1;
+	uint64_t size = 0;
+
+	if (valid)
+		size = ayrei_record_message_bytes(header, bytes);
+	if (valid && (record.flags & AYREI_RECORD_STAMPED)) {
+		memcpy(&time_ns, bytes, sizeof(time_ns));
+		bytes += sizeof(time_ns);
+	}
+	if (!ayrei_reader_is_intact(&source->reader, source->reader.position))
+		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : AGAIN;
+	if (!valid || ayrei_shared_is_lost(&source->map))
+		return ayrei_source_break(subscriber, source);
+	if (record.kind == AYREI_RECORD_CLOSED) {
+		source->closed_at = ayrei_record_end(source->reader.position, record.bytes);
+		advance(subscriber, source, source->closed_at);
+		return AGAIN;
+	}
+	message->data = record.kind == AYREI_RECORD_MESSAGE ? bytes : NULL;
+	message->bytes = size;
+	message->time_ns = time_ns;
+	return FOUND;
+}
+
+/* Looks at the next record. FOUND: *message is set but for data if it lies beside the ring. */
+static inline int look(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                       struct ayre_message *message, uint64_t *ret_header)
+{
+	uint64_t header = ayrei_reader_header(&source->reader);
+
+	if (header == 0)
+		return empty(subscriber, source);
+	*ret_header = header;
+	message->publisher = source->id;
+	message->sequence = source->reader.sequence;
+	/* A plain message is its length and this. */
+	if (__builtin_expect(header >> 32 == AYREI_RECORD_MESSAGE &&
+	                             (uint32_t)header <=
+	                                     ayrei_record_bytes_max(source->reader.mask + 1),
+	                     true)) {
+		message->data = source->reader.ring +
+		                (source->reader.position & source->reader.mask) +
+		                AYREI_RECORD_HEADER;
+		message->bytes = (uint32_t)header;
+		message->time_ns = -1;
+		return FOUND;
+	}
+	return look_closer(subscriber, source, header, message);
+}
+
+/* --- whose turn it is --- */
+
+/* Goes round the sources from the current one until one has something. */
+static inline int find(struct ayre_subscriber *subscriber, struct ayre_message *message,
+                       uint64_t *ret_header)
+{
+	size_t left = subscriber->source_count;
+
+	while (left-- > 0) {
+		struct ayrei_source *source = &subscriber->sources[subscriber->current];
+		int result = AGAIN;
+
+		/* Overtaken, or closed: a few times are enough, the others are waiting. */
+		for (int i = 0; result == AGAIN && i < 4; i++)
+			result = source->state == AYREI_SOURCE_BROKEN
+			                 ? NOTHING
+			                 : look(subscriber, source, message, ret_header);
+		if (result < 0 || (result == FOUND && subscriber->turn > 0))
+			return result;
+		/* It has had its turn: to be come back to, if nobody else has anything. */
+		if (result == FOUND)
+			left++;
+		subscriber->turn = AYREI_TURN;
+		if (++subscriber->current == subscriber->source_count)
+			subscriber->current = 0;
+	}
+	return NOTHING;
+}
+
+/*
+ * So often does one call begin anew because of what a publisher did meanwhile. One that is overtaken again
+ * and again by an honest one gets on; one that is led on for ever does not.
+ */
+#define ATTEMPTS 64
+
+/* As find(), and tells what else there is to tell. */
+static inline int find_or_tell(struct ayre_subscriber *subscriber, struct ayre_message *message,
+                               uint64_t *ret_header)
+{
+	int result;
+
+	if (__builtin_expect(subscriber->peeked_count != 0, false))
+		subscriber->peeked_count = 0;
+	if (__builtin_expect(subscriber->peeked_large.base != NULL, false))
+		ayrei_shared_unmap(&subscriber->peeked_large);
+	/* Who is never idle hears of newcomers all the same. */
+	if (subscriber->turn == 0 && ayrei_load(subscriber->join) != subscriber->join_seen)
+		ayrei_subscriber_find_newcomers(subscriber);
+	for (int i = 0; i < ATTEMPTS; i++) {
+		result = find(subscriber, message, ret_header);
+		if (__builtin_expect(result == NOTHING, false))
+			result = ayrei_subscriber_rest(subscriber);
+		if (__builtin_expect(result != 0, true))
+			return result;
+	}
+	return ayrei_subscriber_put_off(subscriber);
+}
+
+/* --- beside the ring --- */
+
+static int open_large(const struct ayre_subscriber *subscriber, const struct ayrei_source *source,
+                      uint64_t bytes)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int fd = -1;
+	struct stat status;
+
+	if (subscriber->topic.directory < 0)
+		return -EPROTO;
+	fd = ayrei_topic_open_regular(
+		ayrei_large_path(&subscriber->topic, source->id, source->reader.position, path),
+		bytes, &status);
+	if (fd < 0)
+		return fd;
+	/* All of it is there: a size alone costs nothing, and would be waited for room for. */
+	if (status.st_uid != source->uid || (uint64_t)status.st_size != bytes ||
+	    (uint64_t)status.st_blocks * 512 < bytes)
+		return -EPROTO;
+	return ayrei_take_fd(&fd);
+}
+
+/* It was removed: it counts as missed. */
+static void skip_missing(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                         uint64_t header)
+{
+	source->missed++;
+	subscriber->missed++;
+	source->reader.sequence++;
+	advance(subscriber, source, ayrei_record_end(source->reader.position, (uint32_t)header));
+}
+
+/*
+ * Copies it (buffer), or maps it (NULL). 0; -ENOENT: it is skipped; -EMSGSIZE: it is what its record
+ * says, and larger than the buffer; or another negative errno.
+ */
+static int fetch_large(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                       uint64_t header, struct ayre_message *message, void *buffer,
+                       size_t buffer_bytes)
+{
+	ayrei_auto_fd int fd = open_large(subscriber, source, message->bytes);
+	ssize_t got = fd;
+
+	if (fd >= 0 && message->bytes > buffer_bytes)
+		return -EMSGSIZE;
+	if (fd >= 0 && message->bytes == 0)
+		got = 0;
+	else if (fd >= 0 && buffer)
+		got = ayrei_file_read_at(fd, buffer, message->bytes, 0);
+	else if (fd >= 0)
+		got = ayrei_shared_map(&subscriber->peeked_large, fd, message->bytes, 0, false,
+		                       false);
+	if (got == -ENOENT)
+		skip_missing(subscriber, source, header);
+	else if (got == -EPROTO || got == -ESTALE ||
+	         (buffer && got >= 0 && (uint64_t)got != message->bytes))
+		return ayrei_source_break(subscriber, source);
+	if (got < 0)
+		return (int)got;
+	message->data = buffer ? buffer : subscriber->peeked_large.base;
+	return 0;
+}
+
+/* --- receiving --- */
+
+static inline void take(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                        uint64_t header)
+{
+	source->reader.sequence++;
+	subscriber->turn--;
+	advance(subscriber, source, ayrei_record_end(source->reader.position, (uint32_t)header));
+}
+
+/* Is what lies in the ring still what was found? 0; -ENOENT: overtaken, and placed where it goes on. */
+static int confirm(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	if (!ayrei_reader_is_intact(&source->reader, source->reader.position))
+		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : -ENOENT;
+	return ayrei_shared_is_lost(&source->map) ? ayrei_source_break(subscriber, source) : 0;
+}
+
+/* Copies a message in the ring. 0, -EMSGSIZE, or as confirm(). */
+static int fetch_small(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                       struct ayre_message *message, void *buffer, size_t buffer_bytes)
+{
+	bool fits = message->bytes <= buffer_bytes;
+	int result;
+
+	if (fits) {
+		ayrei_copy(buffer, message->data, message->bytes);
+		message->data = buffer;
+	}
+	result = confirm(subscriber, source);
+	return result == 0 && !fits ? -EMSGSIZE : result;
+}
+
+static ssize_t receive_any(struct ayre_subscriber *subscriber, void *buffer, size_t buffer_bytes,
+                           struct ayre_message *ret_message)
+{
+	for (int i = 0; i < ATTEMPTS; i++) {
+		struct ayre_message message;
+		uint64_t header;
+		int result = find_or_tell(subscriber, &message, &header);
+		struct ayrei_source *source;
+		bool is_beside;
+
+		if (result < 0)
+			return result;
+		source = &subscriber->sources[subscriber->current];
+		is_beside = message.data == NULL;
+		result = is_beside
+		                 ? fetch_large(subscriber, source, header, &message, buffer,
+		                               buffer_bytes)
+		                 : fetch_small(subscriber, source, &message, buffer, buffer_bytes);
+		if (result == -ENOENT)
+			continue;
+		if (result == -EMSGSIZE)
+			message.data = NULL;
+		if (result == 0)
+			take(subscriber, source, header);
+		/* It is its file that its publisher may wait for, which is no matter of eighths of a ring. */
+		if (result == 0 && is_beside)
+			ayrei_source_publish(source, subscriber);
+		if (ret_message && (result == 0 || result == -EMSGSIZE))
+			*ret_message = message;
+		return result < 0 ? result : (ssize_t)message.bytes;
+	}
+	return ayrei_subscriber_put_off(subscriber);
+}
+
+/*
+ * The shortest way: a short plain message of the publisher whose turn it is, or nothing from the only one
+ * there is. Everything else goes the long way.
+ */
+static inline ssize_t try_receive(struct ayre_subscriber *subscriber, void *buffer,
+                                  size_t buffer_bytes, struct ayre_message *ret_message)
+{
+	struct ayrei_source *source;
+	uint64_t header, position, bytes;
+
+	if (__builtin_expect(subscriber->turn == 0 || subscriber->peeked_count, false))
+		return receive_any(subscriber, buffer, buffer_bytes, ret_message);
+	source = &subscriber->sources[subscriber->current];
+	position = source->reader.position;
+	header = ayrei_reader_header(&source->reader);
+	bytes = (uint32_t)header;
+	if (__builtin_expect(header >> 32 != AYREI_RECORD_MESSAGE || bytes > AYREI_COPY_MAX ||
+	                             bytes > buffer_bytes,
+	                     false)) {
+		if (header == 0 && subscriber->is_plain && subscriber->idle > 1 &&
+		    ayrei_reader_is_intact(&source->reader, position) &&
+		    !ayrei_source_is_awaited(source)) {
+			subscriber->idle--;
+			return -EAGAIN;
+		}
+		return receive_any(subscriber, buffer, buffer_bytes, ret_message);
+	}
+	ayrei_copy_short(buffer,
+	                 source->reader.ring + (position & source->reader.mask) +
+	                         AYREI_RECORD_HEADER,
+	                 bytes);
+	if (__builtin_expect(!ayrei_reader_is_intact(&source->reader, position) ||
+	                             ayrei_shared_is_lost(&source->map) ||
+	                             source->state == AYREI_SOURCE_BROKEN,
+	                     false))
+		return receive_any(subscriber, buffer, buffer_bytes, ret_message);
+	if (ret_message)
+		*ret_message = (struct ayre_message){
+			.data = buffer,
+			.bytes = bytes,
+			.publisher = source->id,
+			.sequence = source->reader.sequence,
+			.time_ns = -1,
+		};
+	take(subscriber, source, header);
+	return (ssize_t)bytes;
+}
+
+ssize_t ayre_subscriber_try_receive(struct ayre_subscriber *subscriber, void *buffer,
+                                    size_t buffer_bytes, struct ayre_message *ret_message)
+{
+	return try_receive(subscriber, buffer, buffer_bytes, ret_message);
+}
+
+/* A wait that ended although there was nothing ends at the deadline too: a publisher can bring that about. */
+static int wait_again(struct ayre_subscriber *subscriber, int64_t deadline_ns, unsigned int *waits)
+{
+	if (++*waits > 1 && deadline_ns <= ayrei_monotonic_ns())
+		return -ETIMEDOUT;
+	return ayrei_subscriber_wait(subscriber, deadline_ns);
+}
+
+ssize_t ayre_subscriber_receive_until(struct ayre_subscriber *subscriber, void *buffer,
+                                      size_t buffer_bytes, struct ayre_message *ret_message,
+                                      int64_t deadline_ns)
+{
+	unsigned int waits = 0;
+
+	for (;;) {
+		ssize_t result = try_receive(subscriber, buffer, buffer_bytes, ret_message);
+
+		if (result == -EAGAIN)
+			result = wait_again(subscriber, deadline_ns, &waits);
+		else
+			return result;
+		if (result < 0)
+			return result;
+	}
+}
+
+ssize_t ayre_subscriber_receive(struct ayre_subscriber *subscriber, void *buffer,
+                                size_t buffer_bytes, struct ayre_message *ret_message)
+{
+	return ayre_subscriber_receive_until(subscriber, buffer, buffer_bytes, ret_message,
+	                                     AYRE_NO_DEADLINE);
+}
+
+/* --- in place --- */
+
+static inline void note_peeked(struct ayre_subscriber *subscriber, uint64_t header)
+{
+	const struct ayrei_source *source = &subscriber->sources[subscriber->current];
+
+	subscriber->peeked_source = subscriber->current;
+	subscriber->peeked_count = 1;
+	subscriber->peeked_begin = source->reader.position;
+	subscriber->peeked_end = ayrei_record_end(source->reader.position, (uint32_t)header);
+}
+
+static int peek_any(struct ayre_subscriber *subscriber, struct ayre_message *ret_message)
+{
+	for (int i = 0; i < ATTEMPTS; i++) {
+		struct ayre_message message;
+		uint64_t header;
+		int result = find_or_tell(subscriber, &message, &header);
+		struct ayrei_source *source;
+
+		if (result < 0)
+			return result;
+		source = &subscriber->sources[subscriber->current];
+		result = message.data ? confirm(subscriber, source)
+		                      : fetch_large(subscriber, source, header, &message, NULL,
+		                                    SIZE_MAX);
+		if (result == -ENOENT)
+			continue;
+		if (result < 0)
+			return result;
+		note_peeked(subscriber, header);
+		*ret_message = message;
+		return 0;
+	}
+	return ayrei_subscriber_put_off(subscriber);
+}
+
+/* The shortest way, as for receiving: a plain message of the publisher whose turn it is. */
+int ayre_subscriber_try_peek(struct ayre_subscriber *subscriber, struct ayre_message *ret_message)
+{
+	const struct ayrei_source *source;
+	uint64_t header;
+
+	if (__builtin_expect(subscriber->turn == 0 || subscriber->peeked_count, false))
+		return peek_any(subscriber, ret_message);
+	source = &subscriber->sources[subscriber->current];
+	header = ayrei_reader_header(&source->reader);
+	if (__builtin_expect(
+		    header >> 32 != AYREI_RECORD_MESSAGE ||
+			    (uint32_t)header > ayrei_record_bytes_max(source->reader.mask + 1) ||
+			    source->state == AYREI_SOURCE_BROKEN ||
+			    !ayrei_reader_is_intact(&source->reader, source->reader.position),
+		    false))
+		return peek_any(subscriber, ret_message);
+	*ret_message = (struct ayre_message){
+		.data = source->reader.ring + (source->reader.position & source->reader.mask) +
+	                AYREI_RECORD_HEADER,
+		.bytes = (uint32_t)header,
+		.publisher = source->id,
+		.sequence = source->reader.sequence,
+		.time_ns = -1,
+	};
+	note_peeked(subscriber, header);
+	return 0;
+}
+
+int ayre_subscriber_peek_until(struct ayre_subscriber *subscriber, struct ayre_message *ret_message,
+                               int64_t deadline_ns)
+{
+	unsigned int waits = 0;
+
+	for (;;) {
+		int result = ayre_subscriber_try_peek(subscriber, ret_message);
+
+		if (result == -EAGAIN)
+			result = wait_again(subscriber, deadline_ns, &waits);
+		else
+			return result;
+		if (result < 0)
+			return result;
+	}
+}
+
+int ayre_subscriber_peek(struct ayre_subscriber *subscriber, struct ayre_message *ret_message)
+{
+	return ayre_subscriber_peek_until(subscriber, ret_message, AYRE_NO_DEADLINE);
+}
+
+/* Messages in the ring, stamped or not: they need no closer look. */
+static inline bool is_simple(uint64_t header, uint64_t ring)
+{
+	uint64_t kind = header >> 32;
+
+	return (uint32_t)header <= ayrei_record_bytes_max(ring) &&
+	       (kind == AYREI_RECORD_MESSAGE ||
+	        (kind == (AYREI_RECORD_MESSAGE | AYREI_RECORD_STAMPED << 8) &&
+	         (uint32_t)header >= sizeof(int64_t)));
+}
+
+/* More of the same lane behind the first. */
+static size_t peek_on(struct ayre_subscriber *subscriber, struct ayre_message *messages,
+                      size_t most)
+{
+	const struct ayrei_source *source = &subscriber->sources[subscriber->peeked_source];
+	struct ayrei_reader reader = source->reader;
+	size_t count = 1;
+
+	for (; count < most; count++) {
+		const char *bytes;
+		uint64_t header, stamp;
+		int64_t time_ns = -1;
+
+		reader.position = subscriber->peeked_end;
+		header = ayrei_reader_header(&reader);
+		if (!is_simple(header, reader.mask + 1) ||
+		    subscriber->peeked_end - subscriber->peeked_begin > reader.mask / 2)
+			break;
+		bytes = reader.ring + (reader.position & reader.mask) + AYREI_RECORD_HEADER;
+		stamp = header >> 32 == AYREI_RECORD_MESSAGE ? 0 : sizeof(time_ns);
+		if (stamp)
+			memcpy(&time_ns, bytes, sizeof(time_ns));
+		messages[count] = (struct ayre_message){
+			.data = bytes + stamp,
+			.bytes = (uint32_t)header - stamp,
+			.publisher = source->id,
+			.sequence = reader.sequence + count,
+			.time_ns = time_ns,
+		};
+		subscriber->peeked_end = ayrei_record_end(reader.position, (uint32_t)header);
+	}
+	return count;
+}
+
+ssize_t ayre_subscriber_try_peek_batch(struct ayre_subscriber *subscriber,
+                                       struct ayre_message *messages, size_t most)
+{
+	int result;
+
+	if (most == 0)
+		return -EINVAL;
+	result = ayre_subscriber_try_peek(subscriber, messages);
+	if (result < 0)
+		return result;
+	if (!subscriber->peeked_large.base)
+		subscriber->peeked_count = (unsigned int)peek_on(subscriber, messages,
+		                                                 most > 1u << 20 ? 1u << 20 : most);
+	return subscriber->peeked_count;
+}
+
+int ayre_subscriber_release(struct ayre_subscriber *subscriber)
+{
+	struct ayrei_source *source;
+	uint64_t count = subscriber->peeked_count;
+	bool is_beside = subscriber->peeked_large.base != NULL, lost;
+	int result;
+
+	if (count == 0)
+		return -EINVAL;
+	source = &subscriber->sources[subscriber->peeked_source];
+	lost = ayrei_shared_is_lost(&subscriber->peeked_large);
+	if (__builtin_expect(is_beside, false))
+		ayrei_shared_unmap(&subscriber->peeked_large);
+	subscriber->peeked_count = 0;
+	result = confirm(subscriber, source);
+	if (__builtin_expect(lost && result == 0, false))
+		result = ayrei_source_break(subscriber, source);
+	if (__builtin_expect(result < 0, false))
+		return -ESTALE;
+	source->reader.sequence += count;
+	subscriber->turn -= count < subscriber->turn ? (unsigned int)count : subscriber->turn;
+	advance(subscriber, source, subscriber->peeked_end);
+	if (__builtin_expect(is_beside, false))
+		ayrei_source_publish(source, subscriber);
+	return 0;
+}

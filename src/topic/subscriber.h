@@ -1,0 +1,159 @@
+/*
+ * The handle of a subscriber, and what its files share.
+ *
+ *   subscriber.c       receiving: the way of every message
+ *   subscriber_open.c  a cursor, made and let go
+ *   subscriber_wait.c  nothing there: spinning, sleeping, hearing who came and who died
+ *   source.c           one lane, as its subscriber stands to it
+ *   lane.c             the ring
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ayre/topic.h>
+
+#include "topic/directory.h"
+#include "topic/lane.h"
+#include "topic/shared.h"
+#include "topic/wait.h"
+
+enum ayrei_source_state {
+	AYREI_SOURCE_LIVE,   /* somebody publishes, as far as we know */
+	AYREI_SOURCE_LEFT,   /* nobody does; there may be something left to read */
+	AYREI_SOURCE_BROKEN, /* left alone: it broke the format, or was cut short */
+};
+
+struct ayrei_source {
+	struct ayrei_reader reader;
+	struct ayrei_shared map;
+	uint64_t id;
+	uint64_t published; /* the position in our cursor's entry */
+	uint64_t first,
+		missed;      /* the number of its first message for us, and of those missed since */
+	uint64_t answered;   /* the value of `waiting` that we rang for */
+	uint64_t generation; /* `publishers` of the lane when it was last found live */
+	size_t entry;        /* in our cursor */
+	int bell;            /* the publisher's: -1: there is none to ring */
+	uint32_t uid;        /* whose lane it is: the files beside it have to be, too */
+	enum ayrei_source_state state;
+	uint64_t closed_at; /* behind the last record that said that its publisher closed */
+	bool counts;        /* its end is one of those that are waited for, with UNTIL_CLOSED */
+};
+
+struct ayre_subscriber {
+	struct ayrei_source *sources;
+	size_t source_count, source_room;
+	size_t current;       /* whose turn it is */
+	unsigned int turn;    /* messages it may still have in a row */
+	const uint64_t *join; /* the word in `join`; one of our own where nobody can come */
+	uint64_t join_seen;
+	bool is_plain;     /* one publisher, and nothing to tell but its messages */
+	unsigned int idle; /* attempts that may still find nothing until the bell is looked at */
+	struct ayrei_cursor_layout *cursor;
+
+	/* What was peeked and not yet released. */
+	size_t peeked_source;
+	unsigned int peeked_count;         /* 0: nothing */
+	uint64_t peeked_begin, peeked_end; /* positions */
+	uint64_t peeked_messages;          /* without those that were no message */
+	struct ayrei_shared peeked_large;
+
+	struct ayrei_topic topic;
+	struct ayrei_shared map; /* of the cursor */
+	struct ayrei_shared join_map;
+	uint64_t no_join; /* what join points to in a lane without a name */
+	struct ayre_subscriber_options options;
+	struct ayrei_spin spin;
+	uint64_t id;
+	uint64_t missed, sleeps;
+	uint64_t lost_publisher, lost_sequence;
+	int64_t noticed_ns;    /* when the bell was last looked at */
+	unsigned int rotation; /* of ayre_subscribers_wait() */
+	int file, bell, set;
+	int trouble;      /* to be told once: a lane that cannot be listened to */
+	bool looks_again; /* a look through the directory has failed */
+	bool has_looked;  /* what is found from now on is new */
+	bool was_rung;    /* since it was last found that nobody could */
+	bool is_alone;    /* the bell blocks, and ends with the only publisher */
+	bool exported;    /* its descriptor was asked for */
+	bool waited_for;  /* publishers wait for us */
+	bool no_barrier;  /* this process cannot make others pass a fence */
+};
+
+/* Tags in the set: an index of a source + 1, and this one, which is our own bell. */
+#define AYREI_SUBSCRIBER_BELL 0
+
+/* A handle with nothing in it; NULL: no memory. */
+struct ayre_subscriber *ayrei_subscriber_new(const struct ayre_subscriber_options *options);
+void ayrei_subscriber_sign(struct ayre_subscriber *subscriber, const uint8_t *generation);
+/* Begins to subscribe to a topic that is open, and is taken, on failure too. */
+int ayrei_subscriber_open_in(const struct ayre_subscriber_options *options,
+                             struct ayrei_topic *topic, struct ayre_subscriber **ret_subscriber,
+                             struct ayre_error *error);
+/* The set, and in it our bell. */
+int ayrei_subscriber_listen(struct ayre_subscriber *subscriber);
+
+/* Sets is_plain, after something that it stands for has changed. */
+void ayrei_subscriber_settle(struct ayre_subscriber *subscriber);
+
+/* --- lanes --- */
+
+/* Looks through the directory for lanes that are new, or taken again; tells them that we came if ring. */
+int ayrei_subscriber_look(struct ayre_subscriber *subscriber, bool ring);
+/*
+ * Of a subscriber that has its name now: what was overwritten before a publisher could know of it was not
+ * sent to it, and is not missed.
+ */
+void ayrei_subscriber_arrive(struct ayre_subscriber *subscriber);
+/* A lane that came as descriptors, which are duplicated. */
+int ayrei_source_adopt(struct ayre_subscriber *subscriber, int lane, int bell, uint64_t ring_bytes);
+void ayrei_source_let_go(struct ayre_subscriber *subscriber, struct ayrei_source *source);
+/* Its publisher is said to have gone: asks the kernel. */
+void ayrei_source_check(struct ayre_subscriber *subscriber, struct ayrei_source *source);
+/* It broke the format. Returns -EPROTO. */
+int ayrei_source_break(struct ayre_subscriber *subscriber, struct ayrei_source *source);
+/* After it was overtaken. 0, or -EPROTO. */
+int ayrei_source_catch_up(struct ayre_subscriber *subscriber, struct ayrei_source *source);
+/* Says how far we are, and rings if its publisher waits for that. */
+void ayrei_source_publish(struct ayrei_source *source, struct ayre_subscriber *subscriber);
+
+/* Is somebody waiting for us to read, who has not been told that we have? */
+static inline bool ayrei_source_is_awaited(const struct ayrei_source *source)
+{
+	uint64_t waiting = ayrei_load(&source->reader.layout->waiting);
+
+	return waiting != 0 && waiting != source->answered && source->reader.position >= waiting;
+}
+
+/* Does its last record say that its publisher closed? */
+static inline bool ayrei_source_was_closed(const struct ayrei_source *source)
+{
+	return source->closed_at == source->reader.position;
+}
+
+static inline uint64_t ayrei_source_received(const struct ayrei_source *source)
+{
+	return source->reader.sequence - source->first - source->missed;
+}
+
+/* Messages of one publisher before the next one's turn. */
+#define AYREI_TURN 32u
+
+/* Attempts in vain between two looks at the clock, for whether to look at the bell. */
+#define AYREI_IDLE 64u
+
+/* --- waiting --- */
+
+/* Is there anything for a try_ call to tell: a message, an end, trouble? */
+bool ayrei_subscriber_is_ready(struct ayre_subscriber *subscriber);
+/* Somebody has come: looks who. */
+void ayrei_subscriber_find_newcomers(struct ayre_subscriber *subscriber);
+/* After an attempt found nothing: -EAGAIN, an end, or 0: try again. */
+int ayrei_subscriber_rest(struct ayre_subscriber *subscriber);
+/* For an attempt that has gone on for too long: -EAGAIN, and the descriptor tells that another is due. */
+int ayrei_subscriber_put_off(struct ayre_subscriber *subscriber);
+/* Waits until an attempt may find something, or -ETIMEDOUT, or an end. */
+int ayrei_subscriber_wait(struct ayre_subscriber *subscriber, int64_t deadline_ns);

@@ -1,0 +1,253 @@
+/*
+ * Topics as a whole: removing one.
+ *
+ * Invariant: nothing is removed from a directory unless all that lies in it is a topic's. What a damaged
+ * topic still shows of itself is enough for that, because to remove it is how one gets rid of it. And
+ * a name is that of a whole topic until it is gone.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "sys/directory.h"
+#include "sys/event.h"
+#include "sys/system.h"
+#include "topic/directory.h"
+#include "topic/service.h"
+
+/* --- is it one? --- */
+
+static bool begins_as_topic(const struct ayrei_topic *topic)
+{
+	char path[AYREI_PEER_PATH_BYTES], magic[sizeof(topic->layout.magic)];
+	ayrei_auto_fd int fd = -1;
+	struct stat status;
+
+	snprintf(path, sizeof(path), "%s/topic", topic->prefix);
+	fd = ayrei_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
+	return fd >= 0 && ayrei_file_status(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	       ayrei_file_read_at(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	       memcmp(magic, AYREI_TOPIC_MAGIC, sizeof(magic)) == 0;
+}
+
+static bool has_join(const struct ayrei_topic *topic)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+
+	snprintf(path, sizeof(path), "%s/join", topic->prefix);
+	return ayrei_path_status(path, false, &status) == 0 && S_ISREG(status.st_mode) &&
+	       status.st_size == sizeof(struct ayrei_join_layout);
+}
+
+static bool is_ours(const char *file)
+{
+	struct ayrei_peer_name name;
+
+	if (strcmp(file, "topic") == 0 || strcmp(file, "join") == 0)
+		return true;
+	if (!ayrei_peer_parse(file, &name))
+		return ayrei_service_has(file);
+	return !name.suffix[0] || strcmp(name.suffix, ".bell") == 0 ||
+	       (name.kind == AYREI_PEER_PUBLISHER && strlen(name.suffix) == 17 &&
+	        strspn(name.suffix + 1, "0123456789abcdef") == 16);
+}
+
+/* -ENOTEMPTY: something else lies in it. has_topic: its description is there, in whatever state. */
+static int look_through(const struct ayrei_topic *topic, bool *has_topic, struct ayre_error *error)
+{
+	const struct dirent *entry;
+	DIR *directory;
+	int result = ayrei_directory_open(topic->directory, ".", &directory);
+
+	if (result < 0)
+		return ayrei_fail(error, result, "look", topic->label, NULL);
+	while ((result = ayrei_directory_next(directory, &entry)) == 1) {
+		*has_topic |= strcmp(entry->d_name, "topic") == 0;
+		if (is_ours(entry->d_name))
+			continue;
+		result = ayrei_fail(error, -ENOTEMPTY, "look", topic->label,
+		                    "'%.64s' in it is not a topic's, and nothing was removed",
+		                    entry->d_name);
+		ayrei_directory_close(directory);
+		return result;
+	}
+	ayrei_directory_close(directory);
+	return result < 0 ? ayrei_fail(error, result, "look", topic->label, NULL) : 0;
+}
+
+static int check_is_topic(const struct ayrei_topic *topic, struct ayre_error *error)
+{
+	bool has_topic = false, is_topic = begins_as_topic(topic);
+	int result = look_through(topic, &has_topic, error);
+
+	is_topic |= has_topic && has_join(topic);
+	/* That it is none says more than what else is in it. */
+	if (is_topic || (result < 0 && result != -ENOTEMPTY))
+		return result;
+	return ayrei_fail(error, -EPROTO, "topic", topic->label, "it is a directory, but no topic");
+}
+
+/* --- is it in use? --- */
+
+struct census {
+	const struct ayrei_topic *topic;
+	unsigned int live;
+};
+
+static int count_live(const struct ayrei_peer_name *name, void *context)
+{
+	struct census *census = context;
+
+	if (!name->suffix[0] && ayrei_peer_is_live(census->topic, name->kind, name->id) == 1)
+		census->live++;
+	return 0;
+}
+
+static int check_is_unused(const struct ayrei_topic *topic, struct ayre_error *error)
+{
+	struct census census = {topic, 0};
+	int result = ayrei_topic_visit(topic, count_live, &census);
+
+	if (result < 0)
+		return ayrei_fail(error, result, "look", topic->label, NULL);
+	if (census.live)
+		return ayrei_fail(
+			error, -EBUSY, "remove", topic->label, "%u publisher%s it", census.live,
+			census.live == 1 ? " or subscriber uses" : "s and subscribers use");
+	return 0;
+}
+
+/* --- away with it --- */
+
+static int remove_peer(const struct ayrei_peer_name *name, void *context)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	int result = ayrei_file_unlink(
+		ayrei_peer_path(context, name->kind, name->id, name->suffix, path));
+
+	return result == -ENOENT ? 0 : result;
+}
+
+static int remove_own(const struct ayrei_topic *topic, const char *name)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	int result;
+
+	snprintf(path, sizeof(path), "%s/%s", topic->prefix, name);
+	result = ayrei_file_unlink(path);
+	return result == -ENOENT ? 0 : result;
+}
+
+/* Those who opened it before it lost its name may make files in it still: a few. */
+#define ATTEMPTS 100
+
+int ayrei_topic_remove_all(const struct ayrei_topic *topic, const char *path)
+{
+	int result = -ENOTEMPTY;
+
+	for (int i = 0; i < ATTEMPTS && result == -ENOTEMPTY; i++) {
+		result = ayrei_topic_visit(topic, remove_peer, (void *)(uintptr_t)topic);
+		if (result == 0)
+			result = ayrei_replies_clear(topic, true);
+		if (result >= 0)
+			result = remove_own(topic, "server");
+		if (result == 0)
+			result = remove_own(topic, "join");
+		if (result == 0)
+			result = remove_own(topic, "topic");
+		if (result == 0)
+			result = ayrei_directory_remove(path);
+	}
+	return result;
+}
+
+/* 0, or -ENOENT: it is another one. */
+static int check_same(const char *path, const struct stat *directory)
+{
+	struct stat status;
+	int result = ayrei_path_status(path, false, &status);
+
+	if (result == 0 &&
+	    (status.st_ino != directory->st_ino || status.st_dev != directory->st_dev))
+		return -ENOENT;
+	return result;
+}
+
+/* Whoever makes one, or removes one, holds the lock for so long at the most. */
+#define LOCK_ATTEMPTS 100
+#define MILLISECOND   INT64_C(1000000)
+
+/*
+ * Of those who would take its name away, one may. So the name stays that of this topic between a look at
+ * it and the rename: nobody else renames it, and who makes a new one never replaces it. A stranger who
+ * only holds the lock keeps nobody: then two who remove it at once could take each other's successor.
+ */
+static void lock_name(const struct ayrei_topic *topic)
+{
+	for (int i = 0; i < LOCK_ATTEMPTS; i++) {
+		if (ayrei_file_try_lock(topic->directory) != -EWOULDBLOCK)
+			break;
+		(void)!ayrei_wait_for_any(NULL, 0, ayrei_monotonic_ns() + MILLISECOND);
+	}
+}
+
+/*
+ * Takes its name away first: whoever opens it finds all of it or nothing. By its own path, which a
+ * link may have led to. -ENOENT: somebody else was quicker.
+ */
+static int hide(const struct ayrei_topic *topic, char unseen[static PATH_MAX])
+{
+	char path[PATH_MAX];
+	struct stat status;
+	uint32_t random;
+	char *name;
+	int result;
+
+	lock_name(topic);
+	result = ayrei_file_status(topic->directory, &status);
+	if (result == 0)
+		result = ayrei_file_path(topic->directory, path, sizeof(path));
+	if (result >= 0)
+		result = ayrei_random(&random, sizeof(random));
+	if (result < 0)
+		return result;
+	name = strrchr(path, '/') + 1;
+	if (status.st_nlink == 0 || (name[0] == '.' && strstr(name, AYREI_UNFINISHED)))
+		return -ENOENT;
+	if (snprintf(unseen, PATH_MAX, "%.*s.%s" AYREI_UNFINISHED "%08" PRIx32, (int)(name - path),
+	             path, name, random) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	result = check_same(path, &status);
+	return result < 0 ? result : ayrei_file_rename_new(path, unseen);
+}
+
+int ayre_topic_remove(const char *name, bool force, struct ayre_error *error)
+{
+	char unseen[PATH_MAX];
+	struct ayrei_topic topic;
+	int result;
+
+	if (!name)
+		return ayrei_fail(error, -EINVAL, "name", "topic", "there is no name");
+	result = ayrei_topic_find(&topic, name, error);
+	if (result < 0)
+		return result;
+	result = check_is_topic(&topic, error);
+	if (result == 0 && !force)
+		result = check_is_unused(&topic, error);
+	if (result == 0) {
+		result = hide(&topic, unseen);
+		if (result == 0)
+			result = ayrei_topic_remove_all(&topic, unseen);
+		if (result < 0)
+			ayrei_fail(error, result, "remove", name, NULL);
+	}
+	ayrei_topic_close(&topic);
+	return result;
+}
