@@ -23,6 +23,8 @@ static const struct bench benches[] = {
          "call", bench_file_run},
 	{"pipe", "processes started, joined, fed and captured, against shells and libraries",
          "ayre", "peer", bench_pipe_run},
+	{"topic", "messages between two processes, against pipes, sockets and queues", "ayre",
+         "peer", bench_topic_run},
 };
 
 #define BENCH_COUNT COUNT_OF(benches)
@@ -30,6 +32,8 @@ static const struct bench benches[] = {
 struct bench_options {
 	bool json, quick;
 	const char *plot;
+	char *const *names; /* the operands */
+	int name_count;
 };
 
 static const struct command_option bench_table[] = {
@@ -39,6 +43,14 @@ static const struct command_option bench_table[] = {
 	{"quick", OPTION_FLAG, NULL, offsetof(struct bench_options, quick),
          "a few seconds: smaller files, fewer rounds, wider spread"},
 };
+
+/* Of "topic/stream_48" the benchmark's name is what is before the slash. */
+static bool is_of(const char *name, const char *bench)
+{
+	size_t length = strcspn(name, "/");
+
+	return strlen(bench) == length && strncmp(name, bench, length) == 0;
+}
 
 static int refuse_name(const char *name)
 {
@@ -60,7 +72,7 @@ static int choose(int name_count, char **names, bool wanted[BENCH_COUNT])
 		bool known = false;
 
 		for (size_t i = 0; i < BENCH_COUNT; i++) {
-			if (strcmp(names[n], benches[i].name) != 0 && strcmp(names[n], "all") != 0)
+			if (!is_of(names[n], benches[i].name) && strcmp(names[n], "all") != 0)
 				continue;
 			wanted[i] = true;
 			known = true;
@@ -120,14 +132,35 @@ static int measure(const struct bench_options *given, const bool wanted[BENCH_CO
 		report->settings.quick = given->quick;
 		report->settings.rounds = given->quick ? QUICK_ROUNDS : FULL_ROUNDS;
 		report->settings.least_ns = given->quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
+		report->settings.names = given->names;
+		report->settings.name_count = given->name_count;
 		result = benches[i].run(report, machine);
 	}
 	return result;
 }
 
+/* A name with a slash has to have been found. */
+static int check_groups(const struct bench_options *given, struct bench_report *const *reports,
+                        size_t report_count)
+{
+	for (int n = 0; n < given->name_count; n++) {
+		const char *group = strchr(given->names[n], '/');
+		bool found = !group;
+
+		for (size_t r = 0; r < report_count; r++)
+			for (size_t i = 0; !found && i < reports[r]->group_count; i++)
+				found = is_of(given->names[n], reports[r]->name) &&
+				        strcmp(reports[r]->groups[i].group->name, group + 1) == 0;
+		if (!found)
+			return output_usage("'%s': the benchmark has no such group",
+			                    given->names[n]);
+	}
+	return EXIT_DONE;
+}
+
 static int run_bench(void *values, int operand_count, char **operands)
 {
-	const struct bench_options *given = values;
+	struct bench_options *given = values;
 	struct bench_report *reports[BENCH_COUNT] = {0};
 	struct bench_machine machine;
 	bool wanted[BENCH_COUNT];
@@ -138,8 +171,12 @@ static int run_bench(void *values, int operand_count, char **operands)
 		result = bench_plot_check(given->plot);
 	if (result != EXIT_DONE)
 		return result;
+	given->names = operands;
+	given->name_count = operand_count;
 	bench_machine_look(&machine);
 	result = measure(given, wanted, &machine, reports, &count);
+	if (result == EXIT_DONE)
+		result = check_groups(given, reports, count);
 	if (result == EXIT_DONE)
 		result = print(given, &machine, reports, count);
 	if (result == EXIT_DONE && given->plot)
@@ -151,10 +188,12 @@ static int run_bench(void *values, int operand_count, char **operands)
 
 const struct command bench_command = {
 	.verb = "bench",
-	.summary = "Measure this machine: files and pipes, beside its memory and bare kernel",
-	.synopsis = "[NAME]... [--json] [--plot FILE.svg] [--quick]",
+	.summary = "Measure this machine: files, pipes and topics, beside what it gives at all",
+	.synopsis = "[NAME[/GROUP]]... [--json] [--plot FILE.svg] [--quick]",
 	.examples = "  ayre bench file                       files, read, written and mapped\n"
 		    "  ayre bench pipe                       pipelines, against shells and others\n"
+		    "  ayre bench topic/stream_48            one group of the messages between two "
+		    "processes\n"
 		    "  ayre bench --quick --plot files.svg   all there are, in a few seconds\n"
 		    "  ayre bench file --json | jq '.benchmarks[].floors'\n",
 	.options = bench_table,

@@ -16,14 +16,17 @@
 
 #include <jansson.h>
 
-#define BENCH_ROUNDS_MAX 15
-#define BENCH_ROWS_MAX   10
-#define BENCH_GROUPS_MAX 16
+#define BENCH_ROUNDS_MAX 31
+#define BENCH_ROWS_MAX   12
+#define BENCH_GROUPS_MAX 24
 
 struct bench_settings {
 	bool quick;
 	unsigned int rounds; /* without the warm-up; at most BENCH_ROUNDS_MAX */
 	int64_t least_ns;    /* a sample shorter than this is repeated more often */
+	/* What was asked for: "topic", "topic/stream_48"; none: everything. Borrowed. */
+	char *const *names;
+	int name_count;
 };
 
 /* --- what is measured --- */
@@ -34,6 +37,7 @@ enum bench_unit {
 	BENCH_RATE,      /* operations per second */
 	BENCH_TIME,      /* time per operation */
 	BENCH_DIRTIED,   /* bytes of page cache that the kernel marked dirty, per operation */
+	BENCH_BYTES,     /* bytes of memory that are taken, counted as if they were dirtied */
 };
 
 /* What a row stands for. Ours are compared with the best of theirs. */
@@ -75,6 +79,8 @@ struct bench_group {
 	enum bench_unit unit;
 	const struct bench_row *rows; /* the first is the floor of those that are none */
 	size_t row_count;
+	/* Several rows are floors for the same work: the floor is the best of them. */
+	bool best_of_floors;
 	/* In a sample; 0: any number. A function that always does the same number takes 1. */
 	uint64_t most_operations;
 	bool counts_bytes; /* also count what its samples wrote */
@@ -121,6 +127,7 @@ struct bench_report {
 	const char *theirs; /* and one of theirs: "call" */
 	struct bench_settings settings;
 	uint64_t file_bytes; /* of the benchmark's file, 0 if it has none */
+	char note[192];      /* where it ran, and what else a reader has to know; "": nothing */
 	size_t group_count;
 	struct bench_group_result groups[BENCH_GROUPS_MAX];
 };
@@ -134,8 +141,17 @@ enum bench_verdict {
 
 enum bench_verdict bench_judge(const struct bench_spread *to_best);
 
+/* Was it asked for? */
+bool bench_wants(const struct bench_report *report, const char *group);
+
+/* Is the figure a number of bytes, and no time? */
+static inline bool bench_is_count(enum bench_unit unit)
+{
+	return unit == BENCH_DIRTIED || unit == BENCH_BYTES;
+}
+
 /*
- * Measures a group and adds it to the report. operation_bytes: what an operation moves.
+ * Measures a group, if it is wanted, and adds it to the report. operation_bytes: what an operation moves.
  * Returns an exit code; EXIT_FAILED if it was printed why.
  */
 int bench_run_group(struct bench_report *report, const struct bench_group *group, void *state,
@@ -180,6 +196,7 @@ void bench_machine_unbind(const struct bench_machine *machine);
 void bench_machine_bind(const struct bench_machine *machine);
 
 int bench_pipe_run(struct bench_report *report, const struct bench_machine *machine);
+int bench_topic_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_file_run(struct bench_report *report, const struct bench_machine *machine);
 
 /* --- telling --- */

@@ -287,6 +287,8 @@ int bench_file_run(struct bench_report *report, const struct bench_machine *mach
 		bench.logs[kind].file.fd = -1;
 	bench.log_bytes = bench.size / LOG_SHARE;
 	report->file_bytes = bench.size;
+	snprintf(report->note, sizeof(report->note), "one process, bound to processor %d",
+	         machine->cpu);
 	result = check_room(&bench, machine);
 	if (result != EXIT_DONE)
 		return result;

@@ -200,6 +200,7 @@ int bench_pipe_run(struct bench_report *report, const struct bench_machine *mach
 
 	bench_machine_unbind(machine);
 	report->file_bytes = bench.file_bytes;
+	snprintf(report->note, sizeof(report->note), "programs on whatever processor they are put");
 	result = prepare(&bench);
 	result = result < 0 ? output_fail("preparing: %s", strerror(-result)) : EXIT_DONE;
 	for (size_t i = 0; result == EXIT_DONE && i < COUNT_OF(groups); i++) {

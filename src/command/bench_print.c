@@ -40,6 +40,7 @@ const char *bench_format(const struct bench_group_result *group, double value, c
 	case BENCH_TIME:
 		return format_scaled(value, times, COUNT_OF(times), text);
 	case BENCH_DIRTIED:
+	case BENCH_BYTES:
 		break;
 	}
 	return format_size((uint64_t)(value + 0.5), text);
@@ -80,10 +81,9 @@ int bench_print_machine(const struct bench_machine *machine, const struct bench_
 {
 	char memory[16];
 
-	output_print("%u processors (bound to one), %s, Linux %s, %s of memory; files on %s, ",
-	             machine->cpu_count, machine->architecture, machine->kernel,
-	             format_size(machine->memory_bytes, memory), machine->file_system);
-	return output_print("%u interleaved rounds%s\n", settings->rounds,
+	return output_print("%u processors, %s, Linux %s, %s of memory; files on %s%s\n",
+	                    machine->cpu_count, machine->architecture, machine->kernel,
+	                    format_size(machine->memory_bytes, memory), machine->file_system,
 	                    settings->quick ? " (quick: a hint, not a claim)" : "");
 }
 
@@ -123,10 +123,14 @@ int bench_print_table(const struct bench_report *report)
 {
 	char size[16];
 
-	output_print("\nbench %s: file of %s; median, quartiles, times the floor [quartiles]; "
+	output_print("\nbench %s: ", report->name);
+	if (report->file_bytes)
+		output_print("file of %s, ", format_size(report->file_bytes, size));
+	output_print("%u interleaved rounds; median, quartiles, times the floor [quartiles]; "
 	             "%s against the best %s\n",
-	             report->name, format_size(report->file_bytes, size), report->ours,
-	             report->theirs);
+	             report->settings.rounds, report->ours, report->theirs);
+	if (report->note[0])
+		output_print("%s\n", report->note);
 	for (size_t i = 0; i < report->group_count; i++) {
 		const struct bench_group_result *group = &report->groups[i];
 
@@ -168,10 +172,8 @@ static json_int_t whole(double value)
 static json_t *row_json(const struct bench_group_result *group, size_t index)
 {
 	static const char *const units[] = {
-		[BENCH_BANDWIDTH] = "bandwidth",
-		[BENCH_RATE] = "rate",
-		[BENCH_TIME] = "time",
-		[BENCH_DIRTIED] = "dirtied",
+		[BENCH_BANDWIDTH] = "bandwidth", [BENCH_RATE] = "rate",   [BENCH_TIME] = "time",
+		[BENCH_DIRTIED] = "dirtied",     [BENCH_BYTES] = "bytes",
 	};
 	static const char *const sides[] = {
 		[BENCH_FLOOR] = "floor",   [BENCH_CALLS] = "calls",
@@ -185,7 +187,7 @@ static json_t *row_json(const struct bench_group_result *group, size_t index)
 	};
 	const struct bench_row_result *result = &group->rows[index];
 	const struct bench_row *row = &group->group->rows[index];
-	bool bytes = group->group->unit == BENCH_DIRTIED;
+	bool bytes = bench_is_count(group->group->unit);
 
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "group",
@@ -239,8 +241,8 @@ json_t *bench_report_json(const struct bench_report *report)
 		json_decref(left_out);
 		return NULL;
 	}
-	return json_pack("{s:s, s:b, s:i, s:I, s:o, s:o, s:o}", "name", report->name, "quick",
-	                 (int)report->settings.quick, "rounds", (int)report->settings.rounds,
-	                 "file_bytes", (json_int_t)report->file_bytes, "floors", floors, "rows",
-	                 rows, "left_out", left_out);
+	return json_pack("{s:s, s:s, s:b, s:i, s:I, s:o, s:o, s:o}", "name", report->name, "note",
+	                 report->note, "quick", (int)report->settings.quick, "rounds",
+	                 (int)report->settings.rounds, "file_bytes", (json_int_t)report->file_bytes,
+	                 "floors", floors, "rows", rows, "left_out", left_out);
 }

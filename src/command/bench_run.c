@@ -5,6 +5,7 @@
  * same order, after a warm-up that all of them had. A ratio is made of two figures of one
  * round before the median is taken, so a machine that slows down half-way does not bend it.
  */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -147,15 +148,29 @@ enum bench_verdict bench_judge(const struct bench_spread *to_best)
 
 static const double *values_of(const struct bench_group *group, const struct bench_row_result *row)
 {
-	return group->unit == BENCH_DIRTIED ? row->dirtied : row->ns;
+	return bench_is_count(group->unit) ? row->dirtied : row->ns;
 }
 
-/* The first row, if it is a floor and was measured. */
+/* The first row, if it is a floor and was measured; or the best of those that are. */
 static const struct bench_row_result *find_floor(const struct bench_group_result *result)
 {
-	bool is = result->group->rows[0].side == BENCH_FLOOR && !result->rows[0].left_out;
+	const struct bench_row_result *floor = NULL;
+	size_t count = result->group->best_of_floors ? result->group->row_count : 1;
 
-	return is ? &result->rows[0] : NULL;
+	for (size_t i = 0; i < count; i++) {
+		const struct bench_row_result *row = &result->rows[i];
+
+		if (result->group->rows[i].side == BENCH_FLOOR && !row->left_out &&
+		    (!floor || row->value.median < floor->value.median))
+			floor = row;
+	}
+	return floor;
+}
+
+/* Floors that are each for themselves are compared with nothing. */
+static bool has_floor(const struct bench_group *group, size_t index)
+{
+	return group->rows[index].side != BENCH_FLOOR || group->best_of_floors;
 }
 
 static bool is_theirs(enum bench_side side)
@@ -195,7 +210,7 @@ static const struct bench_row_result *find_best(const struct bench_group_result 
 static void compute(struct bench_group_result *result, unsigned int rounds)
 {
 	const struct bench_group *group = result->group;
-	const struct bench_row_result *floor = find_floor(result), *best, *ours;
+	const struct bench_row_result *floor, *best, *ours;
 
 	for (size_t i = 0; i < group->row_count; i++) {
 		struct bench_row_result *row = &result->rows[i];
@@ -203,16 +218,17 @@ static void compute(struct bench_group_result *result, unsigned int rounds)
 		row->value = spread(values_of(group, row), rounds);
 		row->median_faults = spread(row->faults, rounds).median;
 	}
+	floor = find_floor(result);
 	best = find_best(result);
 	ours = find_ours(result);
 	for (size_t i = 0; i < group->row_count; i++) {
 		struct bench_row_result *row = &result->rows[i];
 		const double *values = values_of(group, row);
 
-		if (row->left_out || group->rows[i].side == BENCH_FLOOR)
+		if (row->left_out || !has_floor(group, i))
 			continue;
-		if (floor) {
-			row->floor = &group->rows[0];
+		if (floor && row != floor) {
+			row->floor = &group->rows[floor - result->rows];
 			row->to_floor = ratio(values, values_of(group, floor), rounds);
 		}
 		if (best && is_ours(group->rows[i].side)) {
@@ -336,12 +352,31 @@ static bool copy_counted(const struct bench_report *report, struct bench_group_r
 	return false;
 }
 
+bool bench_wants(const struct bench_report *report, const char *group)
+{
+	const struct bench_settings *settings = &report->settings;
+	size_t length = strlen(report->name);
+
+	for (int i = 0; i < settings->name_count; i++) {
+		const char *name = settings->names[i];
+
+		if (strcmp(name, "all") == 0 || strcmp(name, report->name) == 0 ||
+		    (strncmp(name, report->name, length) == 0 && name[length] == '/' &&
+		     strcmp(name + length + 1, group) == 0))
+			return true;
+	}
+	return settings->name_count == 0;
+}
+
 int bench_run_group(struct bench_report *report, const struct bench_group *group, void *state,
                     uint64_t operation_bytes)
 {
 	struct bench_group_result *result = &report->groups[report->group_count];
 	int code = EXIT_DONE;
 
+	if (!bench_wants(report, group->name))
+		return EXIT_DONE;
+	assert(report->group_count < BENCH_GROUPS_MAX && group->row_count <= BENCH_ROWS_MAX);
 	result->group = group;
 	result->operation_bytes = operation_bytes;
 	if (group->unfit)

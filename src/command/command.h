@@ -12,6 +12,7 @@ enum exit_code {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
+	EXIT_LOST = 3, /* somebody died without closing */
 	EXIT_DEADLINE = 124,
 };
 
@@ -21,6 +22,7 @@ enum option_kind {
 	OPTION_MODE,     /* uint32_t, 0: not given */
 	OPTION_TEXT,     /* const char *, NULL: not given */
 	OPTION_DURATION, /* struct duration_option */
+	OPTION_COUNT,    /* struct count_option */
 };
 
 /* What an option's value is stored in, where "not given" has to be told from zero. */
@@ -32,6 +34,11 @@ struct size_option {
 struct duration_option {
 	bool given;
 	int64_t ns;
+};
+
+struct count_option {
+	bool given;
+	uint64_t count;
 };
 
 struct command_option {
@@ -67,6 +74,8 @@ extern const struct command fifo_create_command;
 extern const struct command fifo_read_command;
 extern const struct command fifo_remove_command;
 extern const struct command fifo_write_command;
+extern const struct command gc_command;
+extern const struct command pub_command;
 extern const struct command run_command;
 extern const struct command segment_create_command;
 extern const struct command segment_list_command;
@@ -76,3 +85,8 @@ extern const struct command segment_resize_command;
 extern const struct command segment_show_command;
 extern const struct command segment_sync_command;
 extern const struct command segment_write_command;
+extern const struct command sub_command;
+extern const struct command topic_create_command;
+extern const struct command topic_list_command;
+extern const struct command topic_remove_command;
+extern const struct command topic_show_command;

@@ -34,7 +34,14 @@ const struct command *const commands[] = {
 	&fifo_write_command,
 	&fifo_remove_command,
 	&run_command,
+	&topic_create_command,
+	&topic_list_command,
+	&topic_show_command,
+	&topic_remove_command,
+	&pub_command,
+	&sub_command,
 	&bench_command,
+	&gc_command,
 	NULL,
 };
 

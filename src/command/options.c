@@ -39,6 +39,21 @@ bool parse_size(const char *text, uint64_t *ret_bytes)
 	return true;
 }
 
+bool parse_count(const char *text, uint64_t *ret_count)
+{
+	uint64_t number;
+	char *rest;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	number = strtoull(text, &rest, 10);
+	if (errno || *rest || number > (uint64_t)INT64_MAX)
+		return false;
+	*ret_count = number;
+	return true;
+}
+
 bool parse_duration(const char *text, int64_t *ret_ns)
 {
 	static const struct {
@@ -88,6 +103,7 @@ static int store(const struct command_option *option, char *text, void *values)
 {
 	void *place = (char *)values + option->offset;
 	struct duration_option *duration = place;
+	struct count_option *count = place;
 	struct size_option *size = place;
 
 	switch (option->kind) {
@@ -109,6 +125,11 @@ static int store(const struct command_option *option, char *text, void *values)
 			return EXIT_DONE;
 		return output_usage("--%s: '%s' is not a duration (such as 250ms, 2s, 1m)",
 		                    option->name, text);
+	case OPTION_COUNT:
+		count->given = true;
+		if (parse_count(text, &count->count))
+			return EXIT_DONE;
+		return output_usage("--%s: '%s' is not a number", option->name, text);
 	case OPTION_MODE:
 		if (parse_mode(text, place))
 			return EXIT_DONE;

@@ -1,0 +1,105 @@
+/*
+ * ayre in the same harness as its peers.
+ */
+#include "peer.h"
+
+#include <sys/stat.h>
+
+#include <ayre.h>
+
+static struct ayre_publisher *publisher;
+static struct ayre_subscriber *subscriber;
+static char directory[64];
+
+static const char *peer_left_out(const struct peer *peer)
+{
+	(void)peer;
+	return NULL;
+}
+
+static void topic_path(const struct peer *peer, const char *channel, char path[128])
+{
+	snprintf(directory, sizeof(directory), "/dev/shm/.ayre-peers-%s", peer->run);
+	(void)mkdir(directory, 0700);
+	snprintf(path, 128, "%s/%s", directory, channel);
+}
+
+static void peer_open(struct peer *peer, const char *sends, const char *receives)
+{
+	struct ayre_topic_options topic = {.size = sizeof(topic)};
+	struct ayre_subscriber_options subscriber_options = {.size = sizeof(subscriber_options)};
+	struct ayre_publisher_options publisher_options = {.size = sizeof(publisher_options)};
+	char path[128];
+
+	if (peer->bytes > topic.ring_bytes / 4 && peer->bytes > 256 << 10)
+		topic.ring_bytes = 16 * peer->bytes;
+	publisher_options.topic = subscriber_options.topic = &topic;
+	publisher_options.spin_ns = subscriber_options.spin_ns =
+		peer->sleeps ? AYRE_SPIN_NONE : AYRE_SPIN_FOREVER;
+	if (receives) {
+		topic_path(peer, receives, path);
+		errno = -ayre_subscriber_open(&subscriber_options, path, &subscriber, NULL);
+		if (errno)
+			peer_fail("ayre_subscriber_open");
+	}
+	if (sends) {
+		topic_path(peer, sends, path);
+		errno = -ayre_publisher_open(&publisher_options, path, &publisher, NULL);
+		if (errno)
+			peer_fail("ayre_publisher_open");
+		if (ayre_publisher_wait_subscribers(publisher, peer->readers,
+		                                    peer_now_ns() + INT64_C(10000000000)) < 0)
+			peer_fail("ayre_publisher_wait_subscribers");
+	}
+}
+
+/* The near one closes last, and takes away what is left. */
+static void peer_close(struct peer *peer)
+{
+	static const char *const channels[] = {"there", "back"};
+
+	ayre_publisher_close(publisher);
+	ayre_subscriber_close(subscriber);
+	for (int i = 0; peer->is_near && i < 2; i++) {
+		char path[128];
+
+		topic_path(peer, channels[i], path);
+		(void)!ayre_topic_remove(path, true, NULL);
+	}
+	if (peer->is_near)
+		rmdir(directory);
+}
+
+static void peer_send(struct peer *peer, const void *data)
+{
+	errno = -ayre_publisher_send(publisher, data, peer->bytes);
+	if (errno)
+		peer_fail("ayre_publisher_send");
+}
+
+/* Small ones are copied out, large ones read in place: what a user would do. */
+static const void *peer_receive(struct peer *peer)
+{
+	struct ayre_message message;
+	ssize_t got = -EAGAIN;
+
+	if (peer->sleeps)
+		got = ayre_subscriber_receive(subscriber, peer->copy, peer->bytes, NULL);
+	else if (peer->bytes <= 64)
+		while ((got = ayre_subscriber_try_receive(subscriber, peer->copy, peer->bytes,
+		                                          NULL)) == -EAGAIN)
+			peer_turn(peer);
+	else
+		while ((got = ayre_subscriber_try_peek(subscriber, &message)) == -EAGAIN)
+			peer_turn(peer);
+	errno = got < 0 ? (int)-got : 0;
+	if (errno)
+		peer_fail("receiving");
+	return peer->sleeps || peer->bytes <= 64 ? peer->copy : message.data;
+}
+
+static void peer_release(struct peer *peer)
+{
+	if (!peer->sleeps && peer->bytes > 64 && ayre_subscriber_release(subscriber) < 0)
+		peer_fail("ayre_subscriber_release");
+}
