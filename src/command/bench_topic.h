@@ -265,14 +265,14 @@ TOPIC_INLINE int topic_alternate_paused(struct topic_end *end, uint64_t count, t
 
 /* Floors and what else needs no kernel. A ring's parameter: its slots. */
 extern const struct topic_way bench_topic_line, bench_topic_ring_round, bench_topic_ring_stream,
-	bench_topic_ring_batch;
+	bench_topic_ring_batch, bench_topic_in_band;
 extern const struct topic_way bench_topic_memcpy;
 
 /* Ours. The parameter: bytes of the ring, 0: the default. */
 extern const struct topic_way bench_topic_copied, bench_topic_placed, bench_topic_asleep,
-	bench_topic_adaptive;
+	bench_topic_asleep_in_time, bench_topic_adaptive;
 extern const struct topic_way bench_topic_stream_copied, bench_topic_stream_placed,
-	bench_topic_stream_batch;
+	bench_topic_stream_polled, bench_topic_stream_batch;
 
 /* One to many. The parameter: bytes of the ring; of the idle, how many do not run. */
 extern const struct topic_way bench_topic_broadcast, bench_topic_fan, bench_topic_fan_asleep,

@@ -116,9 +116,21 @@ TOPIC_INLINE int receive_waiting(struct topic_end *end)
 	                                               end->message_bytes, NULL));
 }
 
+/* As one who does not want to wait for ever. */
+TOPIC_INLINE int receive_in_time(struct topic_end *end)
+{
+	int64_t deadline_ns = bench_topic_now_ns() + TOPIC_DEADLINE_NS;
+
+	return check_copy(end,
+	                  ayre_subscriber_receive_until(end->subscriber, end->buffer,
+	                                                end->message_bytes, NULL, deadline_ns));
+}
+
 TOPIC_ROUND_TRIPS(copied, send_copy, receive_copy)
+TOPIC_ROUND_TRIPS(in_time, send_copy, receive_in_time)
 TOPIC_ROUND_TRIPS(waiting, send_copy, receive_waiting)
-TOPIC_STREAM(stream_copied, send_copy, receive_copy)
+TOPIC_STREAM(stream_copied, send_copy, receive_waiting)
+TOPIC_STREAM(stream_polled, send_copy, receive_copy)
 
 const struct topic_way bench_topic_copied = {
 	.open = open_spinning,
@@ -132,6 +144,13 @@ const struct topic_way bench_topic_asleep = {
 	.close = close_both,
 	.near = waiting_near,
 	.far = waiting_far,
+};
+
+const struct topic_way bench_topic_asleep_in_time = {
+	.open = open_asleep,
+	.close = close_both,
+	.near = in_time_near,
+	.far = in_time_far,
 };
 
 const struct topic_way bench_topic_adaptive = {
@@ -148,6 +167,14 @@ const struct topic_way bench_topic_stream_copied = {
 	.far = stream_copied_far,
 };
 
+/* By the call that does not wait, again and again: each message at once, and fewer of them. */
+const struct topic_way bench_topic_stream_polled = {
+	.open = open_stream,
+	.close = close_both,
+	.near = stream_polled_near,
+	.far = stream_polled_far,
+};
+
 /* --- in place --- */
 
 TOPIC_INLINE int send_place(struct topic_end *end)
@@ -161,22 +188,36 @@ TOPIC_INLINE int send_place(struct topic_end *end)
 	return ayre_publisher_commit(end->publisher, end->message_bytes);
 }
 
-TOPIC_INLINE int receive_place(struct topic_end *end)
+TOPIC_INLINE int read_place(struct topic_end *end, int result, const struct ayre_message *message)
 {
-	struct ayre_message message;
-	int result = -EAGAIN, released;
+	int released;
 
-	for (uint64_t turn = 0; result == -EAGAIN && turn < TOPIC_TURNS_MAX; turn++)
-		result = ayre_subscriber_try_peek(end->subscriber, &message);
 	if (result < 0)
 		return result;
-	result = message.bytes == end->message_bytes ? topic_check(end, message.data) : -EBADMSG;
+	result = message->bytes == end->message_bytes ? topic_check(end, message->data) : -EBADMSG;
 	released = ayre_subscriber_release(end->subscriber);
 	return result < 0 ? result : released;
 }
 
+TOPIC_INLINE int receive_place(struct topic_end *end)
+{
+	struct ayre_message message;
+	int result = -EAGAIN;
+
+	for (uint64_t turn = 0; result == -EAGAIN && turn < TOPIC_TURNS_MAX; turn++)
+		result = ayre_subscriber_try_peek(end->subscriber, &message);
+	return read_place(end, result, &message);
+}
+
+TOPIC_INLINE int receive_place_waiting(struct topic_end *end)
+{
+	struct ayre_message message;
+
+	return read_place(end, ayre_subscriber_peek(end->subscriber, &message), &message);
+}
+
 TOPIC_ROUND_TRIPS(placed, send_place, receive_place)
-TOPIC_STREAM(stream_placed, send_copy, receive_place)
+TOPIC_STREAM(stream_placed, send_copy, receive_place_waiting)
 
 const struct topic_way bench_topic_placed = {
 	.open = open_spinning,

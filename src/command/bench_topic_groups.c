@@ -12,17 +12,17 @@
 
 /* --- spinning: there and back --- */
 
-enum { ROUND_LINE, ROUND_RING, ROUND_COPIED, ROUND_PLACED };
+enum { ROUND_LINE, ROUND_BARE, ROUND_RING, ROUND_COPIED, ROUND_PLACED };
 
 static const struct topic_entry round_entries[] = {
-	[ROUND_LINE] = {&bench_topic_line, 0},
-	[ROUND_RING] = {&bench_topic_ring_round, 1024},
-	[ROUND_COPIED] = {&bench_topic_copied, 0},
+	[ROUND_LINE] = {&bench_topic_line, 0},          [ROUND_BARE] = {&bench_topic_in_band, 1024},
+	[ROUND_RING] = {&bench_topic_ring_round, 1024}, [ROUND_COPIED] = {&bench_topic_copied, 0},
 	[ROUND_PLACED] = {&bench_topic_placed, 0},
 };
 
 static const struct bench_row round_rows[] = {
 	ROW("line", "one cache line each way", BENCH_FLOOR, ROUND_LINE),
+	ROW("in_band", "bare ring, headers in band", BENCH_FLOOR, ROUND_BARE),
 	ROW("ring", "minimal ring with an index", BENCH_PEER, ROUND_RING),
 	ROW("copied", "ayre: send, receive", BENCH_AYRE, ROUND_COPIED),
 	ROW("in_place", "ayre: reserve, commit; peek, release", BENCH_AYRE, ROUND_PLACED),
@@ -81,6 +81,7 @@ enum {
 	ASLEEP_SOCKET,
 	ASLEEP_QUEUE,
 	ASLEEP_AYRE,
+	ASLEEP_IN_TIME,
 	ASLEEP_ADAPTIVE
 };
 
@@ -91,6 +92,7 @@ static const struct topic_entry asleep_entries[] = {
 	[ASLEEP_SOCKET] = {&bench_topic_socket, 0},
 	[ASLEEP_QUEUE] = {&bench_topic_queue, 0},
 	[ASLEEP_AYRE] = {&bench_topic_asleep, 0},
+	[ASLEEP_IN_TIME] = {&bench_topic_asleep_in_time, 0},
 	[ASLEEP_ADAPTIVE] = {&bench_topic_adaptive, 0},
 };
 
@@ -101,6 +103,7 @@ static const struct bench_row asleep_rows[] = {
 	ROW("socket", "Unix stream socket", BENCH_PEER, ASLEEP_SOCKET),
 	ROW("queue", "POSIX message queue", BENCH_PEER, ASLEEP_QUEUE),
 	ROW("ayre", "ayre: no spinning", BENCH_AYRE, ASLEEP_AYRE),
+	ROW("deadline", "ayre: no spinning, with a deadline", BENCH_AYRE, ASLEEP_IN_TIME),
 	ROW("adaptive", "ayre: as it does unless told", BENCH_AYRE, ASLEEP_ADAPTIVE),
 };
 
@@ -137,7 +140,8 @@ enum {
 	SMALL_COPIED,
 	SMALL_PLACED,
 	SMALL_SHORT,
-	SMALL_TINY
+	SMALL_TINY,
+	SMALL_POLLED
 };
 
 static const struct topic_entry small_entries[] = {
@@ -153,6 +157,7 @@ static const struct topic_entry small_entries[] = {
 	[SMALL_PLACED] = {&bench_topic_stream_placed, 0},
 	[SMALL_SHORT] = {&bench_topic_stream_copied, 128 * KIBIBYTE},
 	[SMALL_TINY] = {&bench_topic_stream_copied, 16 * KIBIBYTE},
+	[SMALL_POLLED] = {&bench_topic_stream_polled, 0},
 };
 
 static const struct bench_row small_rows[] = {
@@ -168,6 +173,7 @@ static const struct bench_row small_rows[] = {
 	ROW("copied_128k", "ayre: send, receive, ring of 128 KiB", BENCH_AYRE, SMALL_SHORT),
 	ROW("copied_16k", "ayre: send, receive, ring of 16 KiB", BENCH_AYRE, SMALL_TINY),
 	ROW("in_place", "ayre: send, peek in place, 1 MiB", BENCH_AYRE, SMALL_PLACED),
+	ROW("polled", "ayre: send, try_receive, 1 MiB", BENCH_AYRE, SMALL_POLLED),
 };
 
 static const struct bench_group stream_48_group = {

@@ -124,18 +124,20 @@ int ayrei_set_remove(int set, int fd)
 int ayrei_set_wait(int set, struct ayrei_event *events, int most, int64_t deadline_ns)
 {
 	struct epoll_event ready[MOST_AT_ONCE];
-	int count, timeout_ms = 0;
+	int count;
 
-	/* poll(2) has the clock; what is ready then needs no waiting for. */
-	if (deadline_ns == INT64_MAX) {
-		timeout_ms = -1;
-	} else if (deadline_ns != 0) {
-		count = ayrei_wait_for(set, AYREI_READABLE, deadline_ns);
-		if (count <= 0)
-			return count;
-	}
-	count = AYREI_RESULT(
-		epoll_wait(set, ready, most < MOST_AT_ONCE ? most : MOST_AT_ONCE, timeout_ms));
+	if (most > MOST_AT_ONCE)
+		most = MOST_AT_ONCE;
+	do {
+		struct timespec left = {0};
+
+		if (deadline_ns != INT64_MAX && deadline_ns != 0)
+			left = remaining(deadline_ns);
+		count = epoll_pwait2(set, ready, most, deadline_ns == INT64_MAX ? NULL : &left,
+		                     NULL);
+	} while (count == -1 && errno == EINTR);
+	if (count == -1)
+		return -errno;
 	for (int i = 0; i < count; i++)
 		events[i] = (struct ayrei_event){ready[i].data.u64, from_poll(ready[i].events)};
 	return count;

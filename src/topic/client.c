@@ -42,8 +42,8 @@ int ayrei_service_put(struct ayre_publisher *publisher, uint64_t word, const voi
 	                 : ayre_publisher_reserve_until(publisher, whole, &room, deadline_ns);
 	if (result < 0)
 		return result;
+	ayrei_lane_copy((char *)room + sizeof(word), data, bytes);
 	memcpy(room, &word, sizeof(word));
-	ayrei_copy((char *)room + sizeof(word), data, bytes);
 	return ayre_publisher_commit(publisher, whole);
 }
 

@@ -32,6 +32,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sys/copy.h"
 #include "sys/cpu.h"
 #include "topic/layout.h"
 #include "topic/record.h"
@@ -55,59 +56,6 @@ static inline void ayrei_store(uint64_t *word, uint64_t value)
 static inline void ayrei_store_release(uint64_t *word, uint64_t value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
-}
-
-/* Sixteen bytes at any address, by way of a register. */
-typedef char ayrei_block __attribute__((vector_size(16), aligned(1), may_alias));
-
-/* The most that is copied here. */
-#define AYREI_COPY_MAX 64u
-
-/*
- * memcpy(3) of up to AYREI_COPY_MAX bytes: blocks that may overlap, in as few stores as can be, and no
- * call. Most messages are that short.
- */
-static inline void ayrei_copy_short(void *to, const void *from, size_t bytes)
-{
-	ayrei_block *out = to, *out_end = (ayrei_block *)((char *)to + bytes);
-	const ayrei_block *in = from;
-	const ayrei_block *in_end = (const ayrei_block *)((const char *)from + bytes);
-
-	if (bytes > 32) {
-		ayrei_block first = in[0], second = in[1], last = in_end[-1];
-
-		if (bytes > 48) {
-			ayrei_block third = in[2];
-
-			out[2] = third;
-		}
-		out[0] = first;
-		out[1] = second;
-		out_end[-1] = last;
-	} else if (bytes >= 16) {
-		ayrei_block first = in[0], last = in_end[-1];
-
-		out[0] = first;
-		out_end[-1] = last;
-	} else if (bytes >= 8) {
-		uint64_t first, last;
-
-		memcpy(&first, from, 8);
-		memcpy(&last, (const char *)in_end - 8, 8);
-		memcpy(to, &first, 8);
-		memcpy((char *)out_end - 8, &last, 8);
-	} else {
-		for (size_t i = 0; i < bytes; i++)
-			((char *)to)[i] = ((const char *)from)[i];
-	}
-}
-
-static inline void ayrei_copy(void *to, const void *from, size_t bytes)
-{
-	if (bytes > AYREI_COPY_MAX)
-		memcpy(to, from, bytes);
-	else
-		ayrei_copy_short(to, from, bytes);
 }
 
 /* --- the writer --- */
@@ -136,6 +84,23 @@ static inline char *ayrei_lane_bytes(const struct ayrei_lane *lane, uint64_t pos
 static inline bool ayrei_lane_fits(const struct ayrei_lane *lane, uint64_t bytes)
 {
 	return ayrei_record_end(lane->position, bytes) + AYREI_LANE_SLACK <= lane->limit;
+}
+
+/*
+ * Step 3: what lies in the line of the header comes last. A reader that waits looks there again and again, and
+ * would take the line away between its first bytes and its header.
+ */
+static inline void ayrei_lane_copy(void *to, const void *from, size_t bytes)
+{
+	size_t first = AYREI_LINE - ((uintptr_t)to & (AYREI_LINE - 1));
+
+	if (bytes > AYREI_COPY_SHORT_MAX) {
+		ayrei_copy((char *)to + first, (const char *)from + first, bytes - first);
+		ayrei_fence_compiler();
+		ayrei_copy_short(to, from, first);
+	} else {
+		ayrei_copy_short(to, from, bytes);
+	}
 }
 
 /* Steps 2 and 4, around a 3 that is done: the record at the writer's position exists. */

@@ -119,11 +119,10 @@ static inline int64_t stamp_time(const struct ayre_publisher *publisher)
 	return publisher->stamps ? ayrei_realtime_ns() : 0;
 }
 
-static inline void put_stamp(struct ayre_publisher *publisher, int64_t time_ns)
+static inline void put_stamp(struct ayre_publisher *publisher, uint64_t position, int64_t time_ns)
 {
 	if (publisher->stamps)
-		memcpy(ayrei_lane_bytes(&publisher->lane, publisher->lane.position), &time_ns,
-		       sizeof(time_ns));
+		memcpy(ayrei_lane_bytes(&publisher->lane, position), &time_ns, sizeof(time_ns));
 }
 
 static void commit(struct ayre_publisher *publisher, size_t bytes, unsigned int kind)
@@ -172,7 +171,7 @@ static int finish_large(struct ayre_publisher *publisher, size_t bytes)
 		publisher->larges.bytes -= size;
 		return result;
 	}
-	put_stamp(publisher, stamp_time(publisher));
+	put_stamp(publisher, publisher->lane.position, stamp_time(publisher));
 	memcpy(ayrei_lane_bytes(&publisher->lane, position) + stamp_bytes(publisher), &size,
 	       sizeof(size));
 	commit(publisher, sizeof(size), AYREI_RECORD_LARGE);
@@ -203,10 +202,10 @@ static int send_any(struct ayre_publisher *publisher, const void *data, size_t b
 	result = room(publisher, bytes + stamp_bytes(publisher), deadline_ns);
 	if (result < 0)
 		return result;
-	put_stamp(publisher, stamp_time(publisher));
-	ayrei_copy(ayrei_lane_bytes(&publisher->lane, publisher->lane.position) +
-	                   stamp_bytes(publisher),
-	           data, bytes);
+	put_stamp(publisher, publisher->lane.position, stamp_time(publisher));
+	ayrei_lane_copy(ayrei_lane_bytes(&publisher->lane, publisher->lane.position) +
+	                        stamp_bytes(publisher),
+	                data, bytes);
 	commit(publisher, bytes, AYREI_RECORD_MESSAGE);
 	after_message(publisher);
 	return 0;
@@ -229,7 +228,7 @@ static inline int send_one(struct ayre_publisher *publisher, const void *data, s
 {
 	struct ayrei_lane *lane = &publisher->lane;
 
-	if (__builtin_expect(!publisher->is_plain || bytes > AYREI_COPY_MAX ||
+	if (__builtin_expect(!publisher->is_plain || bytes > AYREI_COPY_SHORT_MAX ||
 	                             !ayrei_lane_fits(lane, bytes),
 	                     false))
 		return send_any(publisher, data, bytes, deadline_ns);
@@ -259,18 +258,63 @@ int ayre_publisher_send_until(struct ayre_publisher *publisher, const void *data
 	return send_one(publisher, data, bytes, deadline_ns < 0 ? 0 : deadline_ns);
 }
 
+/* --- a batch --- */
+
+static inline uint64_t batch_header(const struct ayre_publisher *publisher,
+                                    const struct iovec *message)
+{
+	return ayrei_record_pack((uint32_t)(message->iov_len + stamp_bytes(publisher)),
+	                         AYREI_RECORD_MESSAGE,
+	                         publisher->stamps ? AYREI_RECORD_STAMPED : 0);
+}
+
+/* All of it but its header. */
+static inline void put_in_batch(struct ayre_publisher *publisher, uint64_t position,
+                                const struct iovec *message, int64_t time_ns)
+{
+	put_stamp(publisher, position, time_ns);
+	ayrei_lane_copy(ayrei_lane_bytes(&publisher->lane, position) + stamp_bytes(publisher),
+	                message->iov_base, message->iov_len);
+}
+
+/* Those behind the first, as many as there is room for. Returns how many there are with it. */
+static size_t put_others(struct ayre_publisher *publisher, const struct iovec *messages,
+                         size_t count, int64_t time_ns)
+{
+	struct ayrei_lane *lane = &publisher->lane;
+	uint64_t stamp = stamp_bytes(publisher);
+	size_t done = 0;
+
+	for (; done < count; done++) {
+		size_t bytes = messages[done].iov_len;
+		uint64_t end = ayrei_record_end(lane->position, bytes + stamp);
+
+		/* By the limit as it is: to move it can write a checkpoint, at what nobody can see yet. */
+		if (bytes > publisher->message_max || !ayrei_lane_fits(lane, bytes + stamp))
+			break;
+		ayrei_store(ayrei_lane_word(lane, end), 0);
+		if (done) {
+			put_in_batch(publisher, lane->position, &messages[done], time_ns);
+			ayrei_store(ayrei_lane_word(lane, lane->position),
+			            batch_header(publisher, &messages[done]));
+		}
+		lane->position = end;
+		lane->sequence++;
+	}
+	return done;
+}
+
 /*
- * All but the first are written with their headers, behind a header that is still 0; the first
- * header is stored last, and all of them appear.
+ * All but the first are written with their headers, behind a header that is still 0; the first comes
+ * last, as does its line (see ayrei_lane_copy()), and all of them appear.
  */
 ssize_t ayre_publisher_send_batch(struct ayre_publisher *publisher, const struct iovec *messages,
                                   size_t count)
 {
 	struct ayrei_lane *lane = &publisher->lane;
-	uint64_t start, stamp = stamp_bytes(publisher);
-	unsigned int flags = publisher->stamps ? AYREI_RECORD_STAMPED : 0;
-	size_t done = 0;
+	uint64_t start;
 	int64_t time_ns;
+	size_t done;
 	int result;
 
 	if (count == 0)
@@ -279,33 +323,15 @@ ssize_t ayre_publisher_send_batch(struct ayre_publisher *publisher, const struct
 		result = ayre_publisher_send(publisher, messages[0].iov_base, messages[0].iov_len);
 		return result < 0 ? result : 1;
 	}
-	result = room(publisher, messages[0].iov_len + stamp, AYRE_NO_DEADLINE);
+	result = room(publisher, messages[0].iov_len + stamp_bytes(publisher), AYRE_NO_DEADLINE);
 	if (result < 0)
 		return result;
 	start = lane->position;
 	/* They appear at once. */
 	time_ns = stamp_time(publisher);
-	for (; done < count; done++) {
-		size_t bytes = messages[done].iov_len;
-		uint64_t end = ayrei_record_end(lane->position, bytes + stamp);
-
-		/* By the limit as it is: to move it can write a checkpoint, at what nobody can see yet. */
-		if (bytes > publisher->message_max || !ayrei_lane_fits(lane, bytes + stamp))
-			break;
-		put_stamp(publisher, time_ns);
-		ayrei_copy(ayrei_lane_bytes(lane, lane->position) + stamp, messages[done].iov_base,
-		           bytes);
-		ayrei_store(ayrei_lane_word(lane, end), 0);
-		if (done)
-			ayrei_store(ayrei_lane_word(lane, lane->position),
-			            ayrei_record_pack((uint32_t)(bytes + stamp),
-			                              AYREI_RECORD_MESSAGE, flags));
-		lane->position = end;
-		lane->sequence++;
-	}
-	ayrei_store_release(ayrei_lane_word(lane, start),
-	                    ayrei_record_pack((uint32_t)(messages[0].iov_len + stamp),
-	                                      AYREI_RECORD_MESSAGE, flags));
+	done = put_others(publisher, messages, count, time_ns);
+	put_in_batch(publisher, start, &messages[0], time_ns);
+	ayrei_store_release(ayrei_lane_word(lane, start), batch_header(publisher, &messages[0]));
 	publisher->was_closed = false;
 	ayrei_publisher_settle(publisher);
 	after_message(publisher);
@@ -360,7 +386,7 @@ int ayre_publisher_commit(struct ayre_publisher *publisher, size_t bytes)
 	ayrei_publisher_settle(publisher);
 	if (publisher->draft.fd >= 0)
 		return finish_large(publisher, bytes);
-	put_stamp(publisher, stamp_time(publisher));
+	put_stamp(publisher, publisher->lane.position, stamp_time(publisher));
 	commit(publisher, bytes, AYREI_RECORD_MESSAGE);
 	after_message(publisher);
 	return 0;

@@ -312,7 +312,7 @@ static inline ssize_t try_receive(struct ayre_subscriber *subscriber, void *buff
 	position = source->reader.position;
 	header = ayrei_reader_header(&source->reader);
 	bytes = (uint32_t)header;
-	if (__builtin_expect(header >> 32 != AYREI_RECORD_MESSAGE || bytes > AYREI_COPY_MAX ||
+	if (__builtin_expect(header >> 32 != AYREI_RECORD_MESSAGE || bytes > AYREI_COPY_SHORT_MAX ||
 	                             bytes > buffer_bytes,
 	                     false)) {
 		if (header == 0 && subscriber->is_plain && subscriber->idle > 1 &&

@@ -67,6 +67,7 @@ struct ayre_subscriber {
 	uint64_t no_join; /* what join points to in a lane without a name */
 	struct ayre_subscriber_options options;
 	struct ayrei_spin spin;
+	struct ayrei_gathering gathering;
 	uint64_t id;
 	uint64_t missed, sleeps;
 	uint64_t lost_publisher, lost_sequence;

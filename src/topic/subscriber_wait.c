@@ -289,10 +289,30 @@ static bool spin(struct ayre_subscriber *subscriber, int64_t deadline_ns)
 	return false;
 }
 
+/* Lets messages gather where they stream in. Who would sleep at once lets them gather by that. */
+static void gather(struct ayre_subscriber *subscriber, int64_t deadline_ns)
+{
+	uint64_t messages = 0, bytes = 0, ring = UINT64_MAX;
+
+	for (size_t i = 0; i < subscriber->source_count; i++) {
+		const struct ayrei_reader *reader = &subscriber->sources[i].reader;
+
+		messages += reader->sequence;
+		bytes += reader->position;
+		ring = reader->mask < ring ? reader->mask + 1 : ring;
+	}
+	ayrei_gathering_learn(&subscriber->gathering, messages, bytes, ring);
+	if (subscriber->gathering.stay_ns > 0 &&
+	    subscriber->gathering.stay_ns < subscriber->spin.budget_ns)
+		ayrei_gathering_stay(&subscriber->gathering, deadline_ns);
+}
+
 int ayrei_subscriber_wait(struct ayre_subscriber *subscriber, int64_t deadline_ns)
 {
-	bool helped = spin(subscriber, deadline_ns);
+	bool helped;
 
+	gather(subscriber, deadline_ns);
+	helped = spin(subscriber, deadline_ns);
 	ayrei_spin_learn(&subscriber->spin, helped);
 	if (helped)
 		return 0;

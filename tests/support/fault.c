@@ -47,7 +47,7 @@ static const struct {
 	{"faccessat", {EIO, ENOMEM, EACCES}},
 	{"epoll_create1", {EMFILE, ENFILE, ENOMEM}},
 	{"epoll_ctl", {ENOMEM, ENOSPC}},
-	{"epoll_wait", {EINTR}},
+	{"epoll_pwait2", {EINTR}},
 	{"fallocate", {ENOSPC, EIO, EINTR, EOPNOTSUPP}},
 	{"fchmod", {EIO, EPERM}},
 	{"fchown", {EIO, EPERM}},
@@ -199,8 +199,10 @@ WRAP(int, -1, faccessat, (int fd, const char *path, int mode, int flags), (fd, p
 WRAP(int, -1, epoll_create1, (int flags), (flags))
 WRAP(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *event),
      (set, operation, fd, event))
-WRAP(int, -1, epoll_wait, (int set, struct epoll_event *events, int most, int timeout_ms),
-     (set, events, most, timeout_ms))
+WRAP(int, -1, epoll_pwait2,
+     (int set, struct epoll_event *events, int most, const struct timespec *timeout,
+      const sigset_t *mask),
+     (set, events, most, timeout, mask))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(int, -1, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
 WRAP(DIR *, NULL, fdopendir, (int fd), (fd))

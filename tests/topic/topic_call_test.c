@@ -108,6 +108,15 @@ struct tracee {
 	int status;
 };
 
+/* Two words of zero: no time at all. */
+static bool waits_for_nothing(pid_t pid, uint64_t timeout)
+{
+	for (uint64_t i = 0; timeout && i < sizeof(struct timespec); i += sizeof(long))
+		if (ptrace(PTRACE_PEEKDATA, pid, (void *)(timeout + i), NULL) != 0)
+			return false;
+	return timeout != 0;
+}
+
 static void at_edge(struct tracee *tracee)
 {
 	struct edge edge;
@@ -119,7 +128,8 @@ static void at_edge(struct tracee *tracee)
 		tracee->marks++;
 	} else if (tracee->marks == 1) {
 		tracee->calls++;
-		tracee->looks += edge.number == SYS_epoll_wait && (int)edge.arguments[3] == 0;
+		tracee->looks += edge.number == SYS_epoll_pwait2 &&
+		                 waits_for_nothing(tracee->pid, edge.arguments[3]);
 	}
 }
 
