@@ -88,7 +88,7 @@ struct ayre_topic_options {
  *   -EPROTO       something else has the name, or its description is damaged
  *   -EPROTONOSUPPORT  it was made by a newer ayre that changed what this one has to know
  *   -EOPNOTSUPP   the directory is on a disk: topics live in memory
- *   -EINVAL       a name, size or mode that can never be right
+ *   -EINVAL       a name, size or mode that can never be right, or an unknown flag
  *   -ENOSPC, -EACCES, -ENOENT (no such directory to make it in), ...
  * Since 0.1.
  */

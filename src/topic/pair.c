@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/options.h"
 #include "sys/event.h"
 #include "sys/file.h"
 #include "sys/map.h"
@@ -206,7 +205,7 @@ int ayre_publisher_open_pair(const struct ayre_publisher_options *options,
 	struct ayre_publisher_options copy;
 	struct ayre_publisher *publisher;
 	struct pair pair;
-	int result = ayrei_options_copy(&copy, sizeof(copy), options);
+	int result = ayrei_publisher_options(&copy, options);
 
 	if (result == 0)
 		result = make_pair(copy.topic, &pair);
@@ -249,7 +248,7 @@ int ayre_subscriber_open_pair(const struct ayre_subscriber_options *options,
 	struct ayre_subscriber_options copy;
 	struct ayre_subscriber *subscriber;
 	struct pair pair;
-	int result = ayrei_options_copy(&copy, sizeof(copy), options);
+	int result = ayrei_subscriber_options(&copy, options);
 
 	if (result == 0)
 		result = make_pair(copy.topic, &pair);
@@ -346,7 +345,7 @@ int ayre_publisher_open_ends(const struct ayre_publisher_options *options,
 	struct ayre_publisher *publisher;
 	struct ayre_ends taken = *ends;
 	uint64_t ring_bytes;
-	int result = ayrei_options_copy(&copy, sizeof(copy), options);
+	int result = ayrei_publisher_options(&copy, options);
 
 	if (result == 0)
 		result = check_ends(ends, &ring_bytes);
@@ -391,7 +390,7 @@ int ayre_subscriber_open_ends(const struct ayre_subscriber_options *options,
 	struct ayre_subscriber *subscriber;
 	struct ayre_ends taken = *ends;
 	uint64_t ring_bytes;
-	int result = ayrei_options_copy(&copy, sizeof(copy), options);
+	int result = ayrei_subscriber_options(&copy, options);
 
 	if (result == 0)
 		result = check_ends(ends, &ring_bytes);

@@ -54,6 +54,9 @@ struct ayre_publisher {
 	uint64_t waits;
 };
 
+/* Copies what a caller gave, NULL for the defaults. -EINVAL: its size is not set, or a flag is unknown. */
+int ayrei_publisher_options(struct ayre_publisher_options *ret_options,
+                            const struct ayre_publisher_options *given);
 /* A handle with nothing in it; NULL: no memory. */
 struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *options);
 /* Begins to publish in a topic that is open, and is taken, on failure too. */

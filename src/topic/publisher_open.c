@@ -35,6 +35,15 @@
 #define TRIES  16u
 #define NEWEST (TRIES / 2)
 
+int ayrei_publisher_options(struct ayre_publisher_options *ret_options,
+                            const struct ayre_publisher_options *given)
+{
+	const uint32_t known = AYRE_PUBLISHER_EXISTING | AYRE_PUBLISHER_STAMP;
+	int result = ayrei_options_copy(ret_options, sizeof(*ret_options), given);
+
+	return result == 0 && ret_options->flags & ~known ? -EINVAL : result;
+}
+
 struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *options)
 {
 	struct ayre_publisher *publisher = calloc(1, sizeof(*publisher));
@@ -382,9 +391,9 @@ int ayre_publisher_open(const struct ayre_publisher_options *options, const char
 	struct ayrei_topic topic;
 	int result;
 
-	if (ayrei_options_copy(&copy, sizeof(copy), options) < 0)
+	if (ayrei_publisher_options(&copy, options) < 0)
 		return ayrei_fail(error, -EINVAL, "options", name ? name : "topic",
-		                  "their size is not set");
+		                  "their size is not set, or a flag is unknown");
 	result = ayrei_topic_open(&topic, copy.topic, name, copy.flags & AYRE_PUBLISHER_EXISTING,
 	                          error);
 	return result < 0 ? result : ayrei_publisher_open_in(&copy, &topic, ret_publisher, error);

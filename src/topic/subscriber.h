@@ -87,6 +87,9 @@ struct ayre_subscriber {
 /* Tags in the set: an index of a source + 1, and this one, which is our own bell. */
 #define AYREI_SUBSCRIBER_BELL 0
 
+/* As ayrei_publisher_options(). */
+int ayrei_subscriber_options(struct ayre_subscriber_options *ret_options,
+                             const struct ayre_subscriber_options *given);
 /* A handle with nothing in it; NULL: no memory. */
 struct ayre_subscriber *ayrei_subscriber_new(const struct ayre_subscriber_options *options);
 void ayrei_subscriber_sign(struct ayre_subscriber *subscriber, const uint8_t *generation);

@@ -20,6 +20,16 @@
 #include "topic/bell.h"
 #include "topic/subscriber.h"
 
+int ayrei_subscriber_options(struct ayre_subscriber_options *ret_options,
+                             const struct ayre_subscriber_options *given)
+{
+	const uint32_t known =
+		AYRE_SUBSCRIBER_EXISTING | AYRE_SUBSCRIBER_LOSSY | AYRE_SUBSCRIBER_UNTIL_CLOSED;
+	int result = ayrei_options_copy(ret_options, sizeof(*ret_options), given);
+
+	return result == 0 && ret_options->flags & ~known ? -EINVAL : result;
+}
+
 struct ayre_subscriber *ayrei_subscriber_new(const struct ayre_subscriber_options *options)
 {
 	struct ayre_subscriber *subscriber = calloc(1, sizeof(*subscriber));
@@ -194,8 +204,9 @@ int ayre_subscriber_open(const struct ayre_subscriber_options *options, const ch
 	struct ayrei_topic topic;
 	int result;
 
-	if (ayrei_options_copy(&copy, sizeof(copy), options) < 0)
-		return ayrei_fail(error, -EINVAL, "options", label, "their size is not set");
+	if (ayrei_subscriber_options(&copy, options) < 0)
+		return ayrei_fail(error, -EINVAL, "options", label,
+		                  "their size is not set, or a flag is unknown");
 	if (copy.from > AYRE_FROM_TIME)
 		return ayrei_fail(error, -EINVAL, "from", label, "it is none of the four");
 	result = ayrei_topic_open(&topic, copy.topic, name, copy.flags & AYRE_SUBSCRIBER_EXISTING,

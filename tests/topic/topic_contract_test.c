@@ -10,6 +10,34 @@
 
 static const char *const name = "contract";
 
+/* --- what is asked for --- */
+
+/* A flag of a later ayre is no wish that can be left out. */
+TOPIC_TEST(unknown_flags_are_refused)
+{
+	struct ayre_publisher *publisher = NULL;
+	struct ayre_subscriber *subscriber = NULL;
+	struct ayre_ends ends;
+	struct ayre_error error;
+
+	for (int bit = 2; bit < 32; bit++) {
+		struct ayre_publisher_options publishing = {.size = sizeof(publishing),
+		                                            .flags = 1u << bit};
+		struct ayre_subscriber_options subscribing = {.size = sizeof(subscribing),
+		                                              .flags = 1u << bit};
+
+		require(ayre_publisher_open(&publishing, name, &publisher, &error) == -EINVAL);
+		require(ayre_publisher_open_pair(&publishing, &publisher, &ends, NULL) == -EINVAL);
+		if (bit == 2)
+			continue;
+		require(ayre_subscriber_open(&subscribing, name, &subscriber, &error) == -EINVAL);
+		require(ayre_subscriber_open_pair(&subscribing, &subscriber, &ends, NULL) ==
+		        -EINVAL);
+	}
+	require(!publisher && !subscriber);
+	return 0;
+}
+
 /* --- the end --- */
 
 static ssize_t try_receive(struct ayre_subscriber *subscriber)
@@ -333,6 +361,7 @@ TOPIC_TEST(the_ends_of_a_pair_cannot_be_mistaken_or_written)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		counted_test(unknown_flags_are_refused),
 		counted_test(a_lane_that_was_closed_and_taken_again_is_open),
 		counted_test(a_publisher_that_was_gone_before_we_looked_counts),
 		counted_test(who_closes_while_we_come_has_not_died),
