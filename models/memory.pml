@@ -28,18 +28,19 @@ inline put(w, word, value) {
 
 /* Begins an epoch, unless it would be the first in the buffer. To be used within atomic. */
 inline next_epoch(w) {
+#ifdef WEAK
 	if
 	:: empty(buffer[w]) -> epoch[w] = 0
 	:: nempty(buffer[w]) -> epoch[w] = (epoch[w] + 1) % EPOCHS
 	fi
+#else
+	skip
+#endif
 }
 
 inline store(w, word, value) {
 	atomic {
 		nfull(buffer[w]);
-#ifndef WEAK
-		next_epoch(w);
-#endif
 		put(w, word, value)
 	}
 }

@@ -36,7 +36,8 @@
 #define WORDS      (3 + SUBSCRIBERS)
 #define WRITERS    (1 + SUBSCRIBERS)
 #define DEPTH      2
-#define LEAVE(w)   :: leave(w, 0) :: leave(w, 1) :: leave(w, 2)
+#define LEAVE(w) \
+	:: leave(w, 0) :: leave(w, 1) :: leave(w, 2) :: leave(w, 3) :: leave(w, 4)
 #include "memory.pml"
 
 /* What the kernel keeps. Publishers of the lane are told by their number, from 1. */

@@ -105,15 +105,9 @@ inline ring_join(s) {
 	joined[s] = 1
 }
 
-/* ayrei_publisher_look(), ayrei_members_look(). Names that were there before it began are found. */
-inline publisher_look(p, with_ring) {
-#ifndef JOIN_AFTER_LOOK
-	join_now = join;
-#endif
-	s = 0;
-	do
-	:: atomic {
-		s < SUBSCRIBERS ->
+/* take_in() */
+inline take_in(s, with_ring) {
+	atomic {
 		if
 		:: cursor_named[s] && !known[s] ->
 			known[s] = 1;
@@ -123,16 +117,23 @@ inline publisher_look(p, with_ring) {
 			:: else
 			fi
 		:: else
-		fi;
-		s++
+		fi
 	}
-	:: else -> break
-	od;
+}
+
+/* ayrei_publisher_look(), ayrei_members_look(). Names that were there before it began are found. */
+inline publisher_look(p, with_ring) {
+#ifndef JOIN_AFTER_LOOK
+	join_now = join;
+#endif
+	take_in(0, with_ring);
+#if SUBSCRIBERS > 1
+	take_in(1, with_ring);
+#endif
 #ifdef JOIN_AFTER_LOOK
 	join_now = join;
 #endif
-	join_seen = join_now;
-	join_now = 0
+	atomic { join_seen = join_now; join_now = 0 }
 #ifdef NO_BARRIER
 	;
 	/* ayrei_members_need_fence() */
@@ -174,42 +175,33 @@ inline refence(p) {
 /* is_called(): a load of the join word, then one of each ticket. */
 inline is_called(p) {
 	called = (join != join_seen);
-	s = 0;
-	do
-	:: atomic {
-		s < SUBSCRIBERS ->
-		called = called || known[s] && mem[TICKET(s)] != seen[s];
-		s++
-	}
-	:: else -> break
-	od
+	called = called || known[0] && mem[TICKET(0)] != seen[0];
+#if SUBSCRIBERS > 1
+	called = called || known[1] && mem[TICKET(1)] != seen[1]
+#endif
 }
 
 /* ayrei_members_wake() */
-inline members_wake(p) {
-	woken = 0;
-	s = 0;
-	do
-	:: s < SUBSCRIBERS ->
+inline wake(s) {
+	atomic {
 		ticket = mem[TICKET(s)];
 		if
-		:: atomic { known[s] && ticket != seen[s] ->
-			seen[s] = ticket;
-			if
-			:: ticket % 2 == 1 -> woken = 1
-			:: else -> ticket = 0
-			fi }
-			if
-			:: ticket % 2 == 1 -> ring_message(s)
-			:: else
-			fi
-		:: else
-		fi;
-		s++
-	:: else -> break
-	od;
-	ticket = 0;
-	s = 0
+		:: known[s] && ticket != seen[s] -> seen[s] = ticket
+		:: else -> ticket = 0
+		fi
+	}
+	if
+	:: atomic { ticket % 2 == 1 -> ring_message(s); woken = 1 }
+	:: else
+	fi
+}
+
+inline members_wake(p) {
+	wake(0);
+#if SUBSCRIBERS > 1
+	wake(1);
+#endif
+	ticket = 0
 }
 
 /* after_message(), and the same on the shortest way of send_one() */
@@ -381,11 +373,10 @@ inline visit(s, p) {
 
 /* ayrei_subscriber_look() */
 inline subscriber_look(s) {
-	p = 0;
-	do
-	:: p < PUBLISHERS -> visit(s, p); p++
-	:: else -> p = 0; break
-	od
+	visit(s, 0);
+#if PUBLISHERS > 1
+	visit(s, 1)
+#endif
 }
 
 /* ayrei_source_check() */
@@ -451,20 +442,23 @@ inline notice(s) {
 }
 
 /* find(), and take() what is there: 1 if there was something. A lane that has been left is read, too. */
+#define has_something(s, p) (state[AT(s, p)] != UNKNOWN && mem[HEADER(p)] > position[AT(s, p)])
+
+inline find_one(s, p) {
+	atomic {
+		if
+		:: has_something(s, p) -> position[AT(s, p)]++; found = 1
+		:: else
+		fi
+	}
+}
+
 inline find(s) {
 	found = 0;
-	p = 0;
-	do
-	:: p < PUBLISHERS ->
-		if
-		:: atomic { state[AT(s, p)] != UNKNOWN && mem[HEADER(p)] > position[AT(s, p)] ->
-			position[AT(s, p)]++;
-			found = 1 }
-		:: else
-		fi;
-		p++
-	:: else -> p = 0; break
-	od
+	find_one(s, 0);
+#if PUBLISHERS > 1
+	find_one(s, 1)
+#endif
 }
 
 /* draw_ticket() */
@@ -477,21 +471,13 @@ inline draw_ticket(s) {
 }
 
 /* has_unfenced() */
+#define is_unfenced(s, p) (state[AT(s, p)] == LIVE && mem[FENCED(p)] != 1)
+
 inline look_for_unfenced(s) {
-	unfenced = 0;
-	p = 0;
-	do
-	:: p < PUBLISHERS ->
-		atomic {
-#ifdef BARRIER_FOR_FIRST
-			unfenced = unfenced || p == 0 && state[AT(s, p)] == LIVE && mem[FENCED(p)] != 1;
-#else
-			unfenced = unfenced || state[AT(s, p)] == LIVE && mem[FENCED(p)] != 1;
+	unfenced = is_unfenced(s, 0);
+#if PUBLISHERS > 1 && !defined(BARRIER_FOR_FIRST)
+	unfenced = unfenced || is_unfenced(s, 1)
 #endif
-			p++
-		}
-	:: else -> p = 0; break
-	od
 }
 
 /* make_others_fence() */
@@ -512,15 +498,11 @@ inline make_others_fence(s) {
 }
 
 /* may_sleep(): is_ready() once more */
-inline look_again(s) {
-	found = 0;
-	p = 0;
-	do
-	:: p < PUBLISHERS ->
-		found = found || state[AT(s, p)] != UNKNOWN && mem[HEADER(p)] > position[AT(s, p)];
-		p++
-	:: else -> p = 0; break
-	od
+inline look_once_more(s) {
+	found = has_something(s, 0);
+#if PUBLISHERS > 1
+	found = found || has_something(s, 1)
+#endif
 }
 
 /* limit_deadline(): a second look is due when what was stored has long been seen. */
@@ -531,7 +513,7 @@ inline look_again(s) {
 #endif
 
 proctype subscriber(byte s) {
-	byte p, ticket, now;
+	byte ticket, now;
 	bit found, heard, unfenced, told_bell, told_0, told_1;
 
 	{
@@ -573,7 +555,7 @@ proctype subscriber(byte s) {
 #endif
 						draw_ticket(s);
 						make_others_fence(s);
-						look_again(s);
+						look_once_more(s);
 						if
 						:: !found -> break
 						:: else
@@ -593,13 +575,13 @@ proctype subscriber(byte s) {
 			:: else ->
 				/* ayre_subscriber_wait() */
 #ifdef LOOK_BEFORE_TICKET
-				look_again(s);
+				look_once_more(s);
 				draw_ticket(s);
 				make_others_fence(s);
 #else
 				draw_ticket(s);
 				make_others_fence(s);
-				look_again(s);
+				look_once_more(s);
 #endif
 				if
 				:: found -> found = 0

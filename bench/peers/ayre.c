@@ -33,6 +33,7 @@ static void peer_open(struct peer *peer, const char *sends, const char *receives
 
 	if (peer->bytes > topic.ring_bytes / 4 && peer->bytes > 256 << 10)
 		topic.ring_bytes = 16 * peer->bytes;
+	subscriber_options.flags = AYRE_SUBSCRIBER_UNTIL_CLOSED;
 	publisher_options.topic = subscriber_options.topic = &topic;
 	publisher_options.spin_ns = subscriber_options.spin_ns =
 		peer->sleeps ? AYRE_SPIN_NONE : AYRE_SPIN_FOREVER;
@@ -77,29 +78,46 @@ static void peer_send(struct peer *peer, const void *data)
 		peer_fail("ayre_publisher_send");
 }
 
-/* Small ones are copied out, large ones read in place: what a user would do. */
+static bool copies_out(const struct peer *peer)
+{
+	return peer->sleeps || peer->bytes <= 64;
+}
+
+/* Several share a processor: who finds nothing gives it up. */
+static ssize_t receive_by_turns(struct peer *peer, struct ayre_message *message)
+{
+	ssize_t got;
+
+	do {
+		got = copies_out(peer) ? ayre_subscriber_try_receive(subscriber, peer->copy,
+		                                                     peer->bytes, message)
+		                       : ayre_subscriber_try_peek(subscriber, message);
+		if (got == -EAGAIN)
+			peer_turn(peer);
+	} while (got == -EAGAIN);
+	return got;
+}
+
+/* Small ones are copied out, large ones read in place: what a user would do. A dead publisher ends it. */
 static const void *peer_receive(struct peer *peer)
 {
 	struct ayre_message message;
-	ssize_t got = -EAGAIN;
+	ssize_t got;
 
-	if (peer->sleeps)
-		got = ayre_subscriber_receive(subscriber, peer->copy, peer->bytes, NULL);
-	else if (peer->bytes <= 64)
-		while ((got = ayre_subscriber_try_receive(subscriber, peer->copy, peer->bytes,
-		                                          NULL)) == -EAGAIN)
-			peer_turn(peer);
+	if (peer->readers > 1 && !peer->sleeps)
+		got = receive_by_turns(peer, &message);
+	else if (copies_out(peer))
+		got = ayre_subscriber_receive(subscriber, peer->copy, peer->bytes, &message);
 	else
-		while ((got = ayre_subscriber_try_peek(subscriber, &message)) == -EAGAIN)
-			peer_turn(peer);
+		got = ayre_subscriber_peek(subscriber, &message);
 	errno = got < 0 ? (int)-got : 0;
 	if (errno)
 		peer_fail("receiving");
-	return peer->sleeps || peer->bytes <= 64 ? peer->copy : message.data;
+	return message.data;
 }
 
 static void peer_release(struct peer *peer)
 {
-	if (!peer->sleeps && peer->bytes > 64 && ayre_subscriber_release(subscriber) < 0)
+	if (!copies_out(peer) && ayre_subscriber_release(subscriber) < 0)
 		peer_fail("ayre_subscriber_release");
 }
