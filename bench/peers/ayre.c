@@ -35,8 +35,10 @@ static void peer_open(struct peer *peer, const char *sends, const char *receives
 		topic.ring_bytes = 16 * peer->bytes;
 	subscriber_options.flags = AYRE_SUBSCRIBER_UNTIL_CLOSED;
 	publisher_options.topic = subscriber_options.topic = &topic;
-	publisher_options.spin_ns = subscriber_options.spin_ns =
-		peer->sleeps ? AYRE_SPIN_NONE : AYRE_SPIN_FOREVER;
+	publisher_options.spin_ns = peer->sleeps ? AYRE_SPIN_NONE : AYRE_SPIN_FOREVER;
+	/* Of a stream as of anything else unless told otherwise; an answer is wanted at once. */
+	subscriber_options.spin_ns =
+		sends || peer->sleeps ? publisher_options.spin_ns : AYRE_SPIN_ADAPT;
 	if (receives) {
 		topic_path(peer, receives, path);
 		errno = -ayre_subscriber_open(&subscriber_options, path, &subscriber, NULL);

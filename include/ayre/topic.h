@@ -297,10 +297,10 @@ struct ayre_subscriber_options {
 	int64_t from_value;
 	const struct ayre_topic_options *topic; /* as for publishers */
 	/*
-	 * AYRE_SPIN_..., or a number of nanoseconds. A call that waits and may spin, and that has
-	 * caught up with eight messages or more that came faster than they were read, first stays away for up to
-	 * 4 microseconds (and less than it may spin), so that more of them gather: a stream gets 1.5 to
-	 * 3 times as fast by it. Who wants each message at once calls try_receive() or try_peek().
+	 * AYRE_SPIN_..., or a number of nanoseconds. A call that waits and has caught up with eight
+	 * messages or more, which came faster than they were read, first stays away for up to 8
+	 * microseconds, and less than it may spin, so that more of them gather: a stream gets twice as
+	 * fast by it. Who wants each message at once says AYRE_SPIN_FOREVER.
 	 */
 	int64_t spin_ns;
 };

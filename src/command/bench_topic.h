@@ -272,7 +272,7 @@ extern const struct topic_way bench_topic_memcpy;
 extern const struct topic_way bench_topic_copied, bench_topic_placed, bench_topic_asleep,
 	bench_topic_asleep_in_time, bench_topic_adaptive;
 extern const struct topic_way bench_topic_stream_copied, bench_topic_stream_placed,
-	bench_topic_stream_polled, bench_topic_stream_batch;
+	bench_topic_stream_spinning, bench_topic_stream_batch;
 
 /* One to many. The parameter: bytes of the ring; of the idle, how many do not run. */
 extern const struct topic_way bench_topic_broadcast, bench_topic_fan, bench_topic_fan_asleep,

@@ -73,9 +73,19 @@ static int open_adaptive(struct topic_end *end)
 }
 
 /* The far one publishes, the near one subscribes. */
+static int open_one_way(struct topic_end *end, int64_t spin_ns)
+{
+	return end->is_near ? subscribe(end, spin_ns) : publish(end, spin_ns);
+}
+
 static int open_stream(struct topic_end *end)
 {
-	return end->is_near ? subscribe(end, AYRE_SPIN_FOREVER) : publish(end, AYRE_SPIN_FOREVER);
+	return open_one_way(end, AYRE_SPIN_ADAPT);
+}
+
+static int open_spinning_stream(struct topic_end *end)
+{
+	return open_one_way(end, AYRE_SPIN_FOREVER);
 }
 
 static void close_both(struct topic_end *end)
@@ -130,7 +140,6 @@ TOPIC_ROUND_TRIPS(copied, send_copy, receive_copy)
 TOPIC_ROUND_TRIPS(in_time, send_copy, receive_in_time)
 TOPIC_ROUND_TRIPS(waiting, send_copy, receive_waiting)
 TOPIC_STREAM(stream_copied, send_copy, receive_waiting)
-TOPIC_STREAM(stream_polled, send_copy, receive_copy)
 
 const struct topic_way bench_topic_copied = {
 	.open = open_spinning,
@@ -167,12 +176,12 @@ const struct topic_way bench_topic_stream_copied = {
 	.far = stream_copied_far,
 };
 
-/* By the call that does not wait, again and again: each message at once, and fewer of them. */
-const struct topic_way bench_topic_stream_polled = {
-	.open = open_stream,
+/* Each message at once, and fewer of them. */
+const struct topic_way bench_topic_stream_spinning = {
+	.open = open_spinning_stream,
 	.close = close_both,
-	.near = stream_polled_near,
-	.far = stream_polled_far,
+	.near = stream_copied_near,
+	.far = stream_copied_far,
 };
 
 /* --- in place --- */

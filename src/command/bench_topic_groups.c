@@ -141,7 +141,7 @@ enum {
 	SMALL_PLACED,
 	SMALL_SHORT,
 	SMALL_TINY,
-	SMALL_POLLED
+	SMALL_SPINNING
 };
 
 static const struct topic_entry small_entries[] = {
@@ -157,7 +157,7 @@ static const struct topic_entry small_entries[] = {
 	[SMALL_PLACED] = {&bench_topic_stream_placed, 0},
 	[SMALL_SHORT] = {&bench_topic_stream_copied, 128 * KIBIBYTE},
 	[SMALL_TINY] = {&bench_topic_stream_copied, 16 * KIBIBYTE},
-	[SMALL_POLLED] = {&bench_topic_stream_polled, 0},
+	[SMALL_SPINNING] = {&bench_topic_stream_spinning, 0},
 };
 
 static const struct bench_row small_rows[] = {
@@ -173,7 +173,7 @@ static const struct bench_row small_rows[] = {
 	ROW("copied_128k", "ayre: send, receive, ring of 128 KiB", BENCH_AYRE, SMALL_SHORT),
 	ROW("copied_16k", "ayre: send, receive, ring of 16 KiB", BENCH_AYRE, SMALL_TINY),
 	ROW("in_place", "ayre: send, peek in place, 1 MiB", BENCH_AYRE, SMALL_PLACED),
-	ROW("polled", "ayre: send, try_receive, 1 MiB", BENCH_AYRE, SMALL_POLLED),
+	ROW("spinning", "ayre: each at once (spinning), 1 MiB", BENCH_AYRE, SMALL_SPINNING),
 };
 
 static const struct bench_group stream_48_group = {
@@ -255,8 +255,8 @@ enum {
 		ROW("ayre_third", "ayre: send, peek, ring of " third, BENCH_AYRE, LARGE_THIRD),
 
 static const struct topic_entry medium_entries[] = {
-	LARGE_ENTRIES(64, 256, 1024, 256 * KIBIBYTE, 4 * MEBIBYTE)};
-static const struct bench_row medium_rows[] = {LARGE_ROWS("64", "256", "1024", "256 KiB", "4 MiB")};
+	LARGE_ENTRIES(64, 1024, 4096, 256 * KIBIBYTE, 4 * MEBIBYTE)};
+static const struct bench_row medium_rows[] = {LARGE_ROWS("64", "1024", "4096", "256 KiB", "4 MiB")};
 
 static const struct bench_group stream_1k_group = {
 	.name = "stream_1k",

@@ -289,11 +289,17 @@ static bool spin(struct ayre_subscriber *subscriber, int64_t deadline_ns)
 	return false;
 }
 
-/* Lets messages gather where they stream in. Who would sleep at once lets them gather by that. */
+/*
+ * Lets messages gather where they stream in. Who would sleep at once lets them gather by that, and who spins
+ * for ever wants each of them at once.
+ */
 static void gather(struct ayre_subscriber *subscriber, int64_t deadline_ns)
 {
+	const struct ayrei_gathering *gathering = &subscriber->gathering;
 	uint64_t messages = 0, bytes = 0, ring = UINT64_MAX;
 
+	if (subscriber->spin.budget_ns == AYRE_SPIN_FOREVER)
+		return;
 	for (size_t i = 0; i < subscriber->source_count; i++) {
 		const struct ayrei_reader *reader = &subscriber->sources[i].reader;
 
@@ -302,9 +308,8 @@ static void gather(struct ayre_subscriber *subscriber, int64_t deadline_ns)
 		ring = reader->mask < ring ? reader->mask + 1 : ring;
 	}
 	ayrei_gathering_learn(&subscriber->gathering, messages, bytes, ring);
-	if (subscriber->gathering.stay_ns > 0 &&
-	    subscriber->gathering.stay_ns < subscriber->spin.budget_ns)
-		ayrei_gathering_stay(&subscriber->gathering, deadline_ns);
+	if (gathering->stay_ns > 0 && gathering->stay_ns < subscriber->spin.budget_ns)
+		ayrei_gathering_stay(gathering, deadline_ns);
 }
 
 int ayrei_subscriber_wait(struct ayre_subscriber *subscriber, int64_t deadline_ns)

@@ -61,15 +61,15 @@ bool ayrei_spin_turn(const struct ayrei_spin *spin, struct ayrei_spinning *spinn
 /*
  * A reader that has caught up with a stream looks at the line that the writer is about to write, and takes it
  * away again and again: then each message costs both sides what a cache line does, there and back. One
- * that stays away for a while finds many at once, and its writer was not disturbed meanwhile: 2 to 5
- * times as many a second. What it costs is that while in time, so it is short, and begins only
+ * that stays away for a while finds many at once, and its writer was not disturbed meanwhile: twice
+ * as many a second. What it costs is that while in time, so it is short, and begins only
  * behind a run of messages that came faster than they could be read: no answer to a question is
  * ever late.
  */
 #define RUN_LEAST     8 /* messages: a stream */
 #define RUN_ENOUGH    1024
-#define STAY_FIRST    500 /* nanoseconds */
-#define STAY_MOST     4000
+#define STAY_FIRST    1000 /* nanoseconds */
+#define STAY_MOST     8000
 #define RING_PART     4
 #define PAUSES_A_LOOK 4 /* at the clock */
 

@@ -34,12 +34,12 @@ TOPIC_TEST(a_stream_is_left_alone_for_longer_up_to_a_bound)
 	for (int i = 0; i < 20; i++) {
 		int64_t stay = learn(&gathering, 8, 8 * 56);
 
-		require(stay >= before && stay > 0 && stay <= 4000);
+		require(stay >= before && stay > 0 && stay <= 8000);
 		before = stay;
 	}
-	require(before == 4000);
+	require(before == 8000);
 	/* Enough at once: no longer than that. */
-	require(learn(&gathering, 5000, 5000 * 8) == 4000);
+	require(learn(&gathering, 5000, 5000 * 8) == 8000);
 	/* It has ended. */
 	require(learn(&gathering, 1, 56) == 0);
 	return 0;
@@ -49,9 +49,9 @@ TOPIC_TEST(a_ring_is_never_left_until_it_is_full)
 {
 	struct ayrei_gathering gathering = {0};
 
-	while (learn(&gathering, 8, 8 * 56) < 4000)
+	while (learn(&gathering, 8, 8 * 56) < 8000)
 		;
-	for (int64_t stay = 4000; stay > 0; stay /= 2)
+	for (int64_t stay = 8000; stay > 0; stay /= 2)
 		require(learn(&gathering, 300, RING_BYTES / 4 + 1) == stay / 2);
 	return 0;
 }
