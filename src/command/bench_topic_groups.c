@@ -256,7 +256,8 @@ enum {
 
 static const struct topic_entry medium_entries[] = {
 	LARGE_ENTRIES(64, 1024, 4096, 256 * KIBIBYTE, 4 * MEBIBYTE)};
-static const struct bench_row medium_rows[] = {LARGE_ROWS("64", "1024", "4096", "256 KiB", "4 MiB")};
+static const struct bench_row medium_rows[] = {
+	LARGE_ROWS("64", "1024", "4096", "256 KiB", "4 MiB")};
 
 static const struct bench_group stream_1k_group = {
 	.name = "stream_1k",

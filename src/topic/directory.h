@@ -36,6 +36,8 @@ int ayrei_topic_path(const char *name, char *path, char *parent, struct ayre_err
 
 /* The folder of the topics that have no slash in their name, which may not exist. */
 int ayrei_topic_root(char *path, struct ayre_error *error);
+/* It may be there already. */
+int ayrei_topic_make_root(const char *root, struct ayre_error *error);
 /* -EPERM: the default one is not this user's alone. */
 int ayrei_topic_check_root(const char *root, const char *label, struct ayre_error *error);
 
