@@ -90,6 +90,11 @@ int ayrei_file_rename_new(const char *from, const char *to)
 	return result;
 }
 
+int ayrei_file_rename(const char *from, const char *to)
+{
+	return AYREI_RESULT(rename(from, to));
+}
+
 int ayrei_file_unlink(const char *path)
 {
 	return AYREI_RESULT(unlink(path));
@@ -235,6 +240,12 @@ int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
 		done += part;
 	}
 	return 0;
+}
+
+int ayrei_file_punch(int fd, uint64_t begin, uint64_t end)
+{
+	return AYREI_RESULT(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)begin,
+	                              (off_t)(end - begin)));
 }
 
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset)

@@ -130,7 +130,12 @@ struct ayrei_lane_layout {
 	 * (release) after the message that says so.
 	 */
 	uint64_t cancels;
-	uint64_t reserved_2[3];
+	/*
+	 * Files beside the ring, of records before this position, are no messages any more, whatever is in
+	 * them. Stored before their bytes are changed.
+	 */
+	uint64_t beside;
+	uint64_t reserved_2[2];
 
 	uint64_t reserved_3[40];
 	struct ayrei_checkpoint checkpoints[AYREI_CHECKPOINTS]; /* at 512 */
@@ -145,6 +150,7 @@ static_assert(offsetof(struct ayrei_lane_layout, waiting) == 136, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, fenced) == 144, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, looks) == 152, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, cancels) == 160, "layout");
+static_assert(offsetof(struct ayrei_lane_layout, beside) == 168, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, checkpoints) == 512, "layout");
 
 /* One lane as its subscriber stands to it. */

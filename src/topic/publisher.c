@@ -100,8 +100,11 @@ static inline uint64_t stamp_bytes(const struct ayre_publisher *publisher)
 void ayrei_publisher_give_up(struct ayre_publisher *publisher)
 {
 	publisher->is_reserved = false;
-	if (publisher->draft.fd >= 0)
-		ayrei_large_give_up(&publisher->draft);
+	if (ayrei_large_is_begun(&publisher->draft)) {
+		struct ayrei_large_place place = ayrei_publisher_place(publisher);
+
+		ayrei_larges_give_up(&publisher->larges, &place, &publisher->draft);
+	}
 	ayrei_publisher_settle(publisher);
 }
 
@@ -148,30 +151,19 @@ static int begin_large(struct ayre_publisher *publisher, size_t bytes, int64_t d
 		return -EMSGSIZE;
 	}
 	result = room(publisher, sizeof(uint64_t) + stamp_bytes(publisher), deadline_ns);
-	if (result == 0)
-		result = ayrei_publisher_wait_large(publisher, bytes, deadline_ns);
-	if (result < 0)
-		return result;
-	return ayrei_large_begin(&publisher->topic, bytes, &publisher->draft);
+	return result < 0 ? result : ayrei_publisher_wait_large(publisher, bytes, deadline_ns);
 }
 
 static int finish_large(struct ayre_publisher *publisher, size_t bytes)
 {
+	struct ayrei_large_place place = ayrei_publisher_place(publisher);
 	uint64_t position = publisher->lane.position, size = bytes;
-	int result = ayrei_larges_add(&publisher->larges, position, size);
+	int result =
+		ayrei_larges_finish(&publisher->larges, &place, &publisher->draft, position, size);
 
-	if (result < 0) {
-		ayrei_large_give_up(&publisher->draft);
+	if (result < 0)
 		return result;
-	}
-	result = ayrei_large_finish(&publisher->draft, &publisher->topic,
-	                            publisher->lane.layout->id, position, bytes);
-	if (result < 0) {
-		publisher->larges.count--;
-		publisher->larges.bytes -= size;
-		return result;
-	}
-	put_stamp(publisher, publisher->lane.position, stamp_time(publisher));
+	put_stamp(publisher, position, stamp_time(publisher));
 	memcpy(ayrei_lane_bytes(&publisher->lane, position) + stamp_bytes(publisher), &size,
 	       sizeof(size));
 	commit(publisher, sizeof(size), AYREI_RECORD_LARGE);
@@ -186,7 +178,7 @@ static int send_large(struct ayre_publisher *publisher, const void *data, size_t
 
 	if (result < 0)
 		return result;
-	memcpy(publisher->draft.data, data, bytes);
+	memcpy(publisher->draft.file.map.base, data, bytes);
 	return finish_large(publisher, bytes);
 }
 
@@ -349,7 +341,7 @@ static int reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_da
 	if (bytes > publisher->message_max) {
 		result = begin_large(publisher, bytes, deadline_ns);
 		if (result == 0)
-			*ret_data = publisher->draft.data;
+			*ret_data = publisher->draft.file.map.base;
 	} else {
 		result = room(publisher, bytes + stamp, deadline_ns);
 		if (result == 0)
@@ -384,7 +376,7 @@ int ayre_publisher_commit(struct ayre_publisher *publisher, size_t bytes)
 		return -EINVAL;
 	publisher->is_reserved = false;
 	ayrei_publisher_settle(publisher);
-	if (publisher->draft.fd >= 0)
+	if (ayrei_large_is_begun(&publisher->draft))
 		return finish_large(publisher, bytes);
 	put_stamp(publisher, publisher->lane.position, stamp_time(publisher));
 	commit(publisher, bytes, AYREI_RECORD_MESSAGE);

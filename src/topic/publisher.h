@@ -83,6 +83,11 @@ int ayrei_publisher_make_room(struct ayre_publisher *publisher, uint64_t bytes);
 /* The same, waiting until the deadline. */
 int ayrei_publisher_wait_room(struct ayre_publisher *publisher, uint64_t bytes,
                               int64_t deadline_ns);
-/* Room for a message beside the ring. */
+/* Waits for room beside the ring, and begins a draft. */
 int ayrei_publisher_wait_large(struct ayre_publisher *publisher, uint64_t bytes,
                                int64_t deadline_ns);
+
+static inline struct ayrei_large_place ayrei_publisher_place(const struct ayre_publisher *publisher)
+{
+	return (struct ayrei_large_place){&publisher->topic, publisher->lane.layout};
+}

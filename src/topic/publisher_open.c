@@ -66,8 +66,6 @@ static void let_go(struct ayre_publisher *publisher)
 {
 	ayrei_members_fini(&publisher->members);
 	ayrei_larges_fini(&publisher->larges);
-	if (publisher->draft.fd >= 0)
-		ayrei_large_give_up(&publisher->draft);
 	ayrei_file_close(publisher->bell);
 	ayrei_shared_unmap(&publisher->map);
 	ayrei_shared_unmap(&publisher->join_map);
@@ -412,6 +410,14 @@ static void say_closed(struct ayre_publisher *publisher)
 	ayrei_publisher_attend(publisher);
 }
 
+static void drop_spares(struct ayre_publisher *publisher)
+{
+	struct ayrei_large_place place = ayrei_publisher_place(publisher);
+
+	ayrei_publisher_give_up(publisher);
+	ayrei_larges_drop_spares(&publisher->larges, &place);
+}
+
 void ayre_publisher_close(struct ayre_publisher *publisher)
 {
 	int saved = errno;
@@ -420,8 +426,10 @@ void ayre_publisher_close(struct ayre_publisher *publisher)
 		return;
 	if (publisher->members.set >= 0)
 		say_closed(publisher);
-	if (publisher->topic.directory >= 0 && publisher->lane.layout && publisher->file >= 0)
+	if (publisher->topic.directory >= 0 && publisher->lane.layout && publisher->file >= 0) {
 		remove_bell(publisher);
+		drop_spares(publisher);
+	}
 	let_go(publisher);
 	errno = saved;
 }

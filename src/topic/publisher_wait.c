@@ -242,46 +242,79 @@ static bool arm_large(struct ayre_publisher *publisher)
 	       ayrei_members_bury(&publisher->members, &publisher->topic, 0);
 }
 
+/* Before this, everybody who counts has read. */
+static uint64_t passed(struct ayre_publisher *publisher)
+{
+	return publisher->lossy ? UINT64_MAX
+	                        : ayrei_members_floor(&publisher->members, &publisher->lane);
+}
+
+/* Sleeps until the oldest file may have been read. */
+static int wait_for_oldest(struct ayre_publisher *publisher, int64_t deadline_ns)
+{
+	int result = 0;
+
+	/* As in try_room(): what an event loop has not heard yet would tell for ever. */
+	if (deadline_ns < 0 && publisher->exported)
+		ayrei_publisher_notice(publisher, 0);
+	if (!arm_large(publisher)) {
+		if (deadline_ns < 0) {
+			result = -EAGAIN;
+		} else if (deadline_ns <= ayrei_monotonic_ns()) {
+			result = -ETIMEDOUT;
+		} else {
+			publisher->waits++;
+			ayrei_publisher_notice(publisher, deadline_ns);
+			result = publisher->look_error;
+		}
+	}
+	if (result != -EAGAIN || !publisher->exported)
+		disarm(publisher);
+	return result;
+}
+
 /*
- * Files of messages that everybody has read go first. In a reliable topic those that somebody has yet to
- * read are waited for; one message alone may be of any size.
+ * What those who count have read is kept for newcomers, but only so much of it: fewer files that are used in
+ * turn stay in the caches of both ends. Where nobody counts, newcomers are all there is.
+ */
+#define KEPT_SHARE 8
+
+static void retire(struct ayre_publisher *publisher, const struct ayrei_large_place *place)
+{
+	const struct ayrei_lane *lane = &publisher->lane;
+	uint64_t floor = passed(publisher);
+
+	/* What the ring no longer tells of. */
+	ayrei_larges_expire(&publisher->larges, place, lane->limit - (lane->mask + 1));
+	if (floor != UINT64_MAX)
+		ayrei_larges_retire(&publisher->larges, place, floor,
+		                    publisher->large_bytes / KEPT_SHARE);
+}
+
+/*
+ * A file that is there, or a new one within the bound, for which those of messages that everybody has read
+ * go first. In a reliable topic those that somebody has yet to read are waited for; one message alone may
+ * be of any size.
  */
 int ayrei_publisher_wait_large(struct ayre_publisher *publisher, uint64_t bytes,
                                int64_t deadline_ns)
 {
+	struct ayrei_large_place place = ayrei_publisher_place(publisher);
 	struct ayrei_larges *larges = &publisher->larges;
-	struct ayrei_lane *lane = &publisher->lane;
-	uint64_t id = lane->layout->id, ring = lane->mask + 1, left;
+	uint64_t left = bytes < publisher->large_bytes ? publisher->large_bytes - bytes : 0;
 	int result = 0;
 
-	left = bytes < publisher->large_bytes ? publisher->large_bytes - bytes : 0;
-	/* What the ring no longer tells of. */
-	ayrei_larges_trim(larges, &publisher->topic, id, lane->limit - ring, 0);
-	while (result == 0 && larges->bytes > left) {
-		uint64_t floor = publisher->lossy ? UINT64_MAX
-		                                  : ayrei_members_floor(&publisher->members, lane);
-
-		ayrei_larges_trim(larges, &publisher->topic, id, floor, left);
+	retire(publisher, &place);
+	while (!ayrei_larges_take(larges, &place, bytes, &publisher->draft)) {
 		if (larges->bytes <= left)
-			break;
-		/* As in try_room(): what an event loop has not heard yet would tell for ever. */
-		if (deadline_ns < 0 && publisher->exported)
-			ayrei_publisher_notice(publisher, 0);
-		if (!arm_large(publisher)) {
-			if (deadline_ns < 0) {
-				result = -EAGAIN;
-			} else if (deadline_ns <= ayrei_monotonic_ns()) {
-				result = -ETIMEDOUT;
-			} else {
-				publisher->waits++;
-				ayrei_publisher_notice(publisher, deadline_ns);
-				result = publisher->look_error;
-			}
-		}
-		if (result != -EAGAIN || !publisher->exported)
-			disarm(publisher);
+			return ayrei_large_create(&publisher->topic, bytes, &publisher->draft);
+		if (ayrei_larges_give_way(larges, &place, passed(publisher)))
+			continue;
+		result = wait_for_oldest(publisher, deadline_ns);
+		if (result < 0)
+			return result;
 	}
-	return result;
+	return 0;
 }
 
 /* --- for the host --- */

@@ -118,10 +118,11 @@ int ayre_client_open(const struct ayre_client_options *options, const char *name
 /* Requests beside the ring that nobody has yet to read: whoever takes the lane over has no use for them. */
 static void remove_large(struct ayre_publisher *requests, bool all_ended)
 {
+	struct ayrei_large_place place = ayrei_publisher_place(requests);
 	uint64_t read =
 		all_ended ? UINT64_MAX : ayrei_members_floor(&requests->members, &requests->lane);
 
-	ayrei_larges_trim(&requests->larges, &requests->topic, requests->lane.layout->id, read, 0);
+	ayrei_larges_remove(&requests->larges, &place, read);
 }
 
 void ayre_client_close(struct ayre_client *client)

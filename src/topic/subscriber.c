@@ -167,6 +167,13 @@ static inline int find_or_tell(struct ayre_subscriber *subscriber, struct ayre_m
 
 /* --- beside the ring --- */
 
+/* Can the file of this record have been written over by now? What was read of it is read before this. */
+static bool is_over(const struct ayrei_source *source, uint64_t position)
+{
+	ayrei_fence_loads();
+	return ayrei_load(&source->reader.layout->beside) > position;
+}
+
 static int open_large(const struct ayre_subscriber *subscriber, const struct ayrei_source *source,
                       uint64_t bytes)
 {
@@ -176,26 +183,30 @@ static int open_large(const struct ayre_subscriber *subscriber, const struct ayr
 
 	if (subscriber->topic.directory < 0)
 		return -EPROTO;
+	if (is_over(source, source->reader.position))
+		return -ENOENT;
 	fd = ayrei_topic_open_regular(
 		ayrei_large_path(&subscriber->topic, source->id, source->reader.position, path),
 		bytes, &status);
 	if (fd < 0)
 		return fd;
-	/* All of it is there: a size alone costs nothing, and would be waited for room for. */
-	if (status.st_uid != source->uid || (uint64_t)status.st_size != bytes ||
-	    (uint64_t)status.st_blocks * 512 < bytes)
+	/*
+	 * As much as there has to be is there: a size alone costs nothing, and would be waited for room for.
+	 * The file may be larger: it was there before the message.
+	 */
+	if (status.st_uid != source->uid || (uint64_t)status.st_blocks * 512 < bytes)
 		return -EPROTO;
 	return ayrei_take_fd(&fd);
 }
 
-/* It was removed: it counts as missed. */
+/* It was removed, or written over: it counts as missed. */
 static void skip_missing(struct ayre_subscriber *subscriber, struct ayrei_source *source,
-                         uint64_t header)
+                         uint64_t end)
 {
 	source->missed++;
 	subscriber->missed++;
 	source->reader.sequence++;
-	advance(subscriber, source, ayrei_record_end(source->reader.position, (uint32_t)header));
+	advance(subscriber, source, end);
 }
 
 /*
@@ -218,8 +229,12 @@ static int fetch_large(struct ayre_subscriber *subscriber, struct ayrei_source *
 	else if (fd >= 0)
 		got = ayrei_shared_map(&subscriber->peeked_large, fd, message->bytes, 0, false,
 		                       false);
+	/* Before it is judged: who writes over it may give up what that message needed. */
+	if (is_over(source, source->reader.position))
+		got = -ENOENT;
 	if (got == -ENOENT)
-		skip_missing(subscriber, source, header);
+		skip_missing(subscriber, source,
+		             ayrei_record_end(source->reader.position, (uint32_t)header));
 	else if (got == -EPROTO || got == -ESTALE ||
 	         (buffer && got >= 0 && (uint64_t)got != message->bytes))
 		return ayrei_source_break(subscriber, source);
@@ -547,6 +562,12 @@ int ayre_subscriber_release(struct ayre_subscriber *subscriber)
 		ayrei_shared_unmap(&subscriber->peeked_large);
 	subscriber->peeked_count = 0;
 	result = confirm(subscriber, source);
+	/* Also where pages of it are lost: whoever writes over it may not need them. */
+	if (__builtin_expect(is_beside, false) && result == 0 &&
+	    is_over(source, subscriber->peeked_begin)) {
+		skip_missing(subscriber, source, subscriber->peeked_end);
+		result = -ENOENT;
+	}
 	if (__builtin_expect(lost && result == 0, false))
 		result = ayrei_source_break(subscriber, source);
 	if (__builtin_expect(result < 0, false))
