@@ -116,18 +116,21 @@ static int take_lane(const struct ayrei_topic *topic, uint64_t id)
 
 struct range {
 	struct ayrei_lane_place oldest, end;
-	uint64_t least; /* what was before it is overwritten */
+	uint64_t least; /* what was before it is overwritten, or a spare */
 };
 
 static int find_range(const struct ayrei_lane_view *view, struct range *range)
 {
-	uint64_t limit, ring = view->reader.mask + 1;
+	uint64_t limit, beside, ring = view->reader.mask + 1;
 	int result;
 
 	if (view->problem)
 		return -EPROTO;
 	limit = ayrei_load(&view->reader.layout->limit);
+	beside = ayrei_load(&view->reader.layout->beside);
 	range->least = limit > ring ? limit - ring : 0;
+	if (beside > range->least)
+		range->least = beside;
 	result = ayrei_lane_view_find(view, 0, &range->oldest);
 	return result < 0 ? result : ayrei_lane_view_find(view, AYREI_LANE_END, &range->end);
 }

@@ -132,6 +132,14 @@ struct lane {
 	struct ayrei_lane_place end;
 };
 
+/* Without spares, which are before the files of all messages. */
+static uint64_t kept_beside(const struct lane *lane, uint64_t position)
+{
+	uint64_t least = ayrei_load(&lane->view->reader.layout->beside);
+
+	return beside(lane->files, lane->file_count, position > least ? position : least);
+}
+
 /* How far this subscriber is behind the end. -EBUSY as the view's. */
 static int measure_lag(struct ayre_topic_subscriber *subscriber, const struct lane *lane,
                        const struct ayre_topic_publisher *publisher)
@@ -156,8 +164,8 @@ static int measure_lag(struct ayre_topic_subscriber *subscriber, const struct la
 		return result;
 	lag->overtaken = result == 0;
 	lag->messages = difference(lane->end.sequence, place.sequence);
-	lag->bytes = difference(lane->end.position, place.position) +
-	             beside(lane->files, lane->file_count, place.position);
+	lag->bytes =
+		difference(lane->end.position, place.position) + kept_beside(lane, place.position);
 	subscriber->lag_messages += lag->messages;
 	subscriber->lag_bytes += lag->bytes;
 	return 0;
@@ -179,7 +187,7 @@ static int measure(struct ayre_topic_look *look, struct ayre_topic_publisher *pu
 	publisher->bytes = difference(lane->end.position, lane->view->reader.mask + 1);
 	publisher->kept_messages = difference(lane->end.sequence, oldest.sequence);
 	publisher->kept_bytes = difference(lane->end.position, oldest.position) +
-	                        beside(lane->files, lane->file_count, oldest.position);
+	                        kept_beside(lane, oldest.position);
 	for (size_t i = 0; result >= 0 && i < look->subscriber_count; i++)
 		result = measure_lag(&look->subscribers[i], lane, publisher);
 	return result;

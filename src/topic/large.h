@@ -21,7 +21,7 @@ struct ayrei_large_file {
 };
 
 /* So many spares at the most, however small they are. */
-#define AYREI_SPARES 16u
+#define AYREI_SPARES 64u
 
 /* Those of one publisher that have a name. */
 struct ayrei_larges {

@@ -314,6 +314,9 @@ void ayrei_source_check(struct ayre_subscriber *subscriber, struct ayrei_source 
 	    ayrei_peer_is_live(&subscriber->topic, AYREI_PEER_PUBLISHER, source->id) == 1)
 		result = open_bell(subscriber, source, (size_t)(source - subscriber->sources));
 	source->state = state_of(source, source->bell >= 0);
+	/* Files that it will not use again. Others' are mapped anew. */
+	if (source->state != AYREI_SOURCE_LIVE)
+		ayrei_subscriber_forget_maps(subscriber);
 	if (result < 0)
 		subscriber->trouble = result;
 }

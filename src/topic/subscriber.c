@@ -9,12 +9,9 @@
 #include "topic/subscriber.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
-#include "base/cleanup.h"
 #include "base/options.h"
 #include "sys/event.h"
-#include "sys/file.h"
 #include "topic/bell.h"
 
 /* What an attempt on one source came to, besides a negative errno. */
@@ -151,7 +148,7 @@ static inline int find_or_tell(struct ayre_subscriber *subscriber, struct ayre_m
 	if (__builtin_expect(subscriber->peeked_count != 0, false))
 		subscriber->peeked_count = 0;
 	if (__builtin_expect(subscriber->peeked_large.base != NULL, false))
-		ayrei_shared_unmap(&subscriber->peeked_large);
+		ayrei_subscriber_end_look(subscriber);
 	/* Who is never idle hears of newcomers all the same. */
 	if (subscriber->turn == 0 && ayrei_load(subscriber->join) != subscriber->join_seen)
 		ayrei_subscriber_find_newcomers(subscriber);
@@ -167,38 +164,6 @@ static inline int find_or_tell(struct ayre_subscriber *subscriber, struct ayre_m
 
 /* --- beside the ring --- */
 
-/* Can the file of this record have been written over by now? What was read of it is read before this. */
-static bool is_over(const struct ayrei_source *source, uint64_t position)
-{
-	ayrei_fence_loads();
-	return ayrei_load(&source->reader.layout->beside) > position;
-}
-
-static int open_large(const struct ayre_subscriber *subscriber, const struct ayrei_source *source,
-                      uint64_t bytes)
-{
-	char path[AYREI_PEER_PATH_BYTES];
-	ayrei_auto_fd int fd = -1;
-	struct stat status;
-
-	if (subscriber->topic.directory < 0)
-		return -EPROTO;
-	if (is_over(source, source->reader.position))
-		return -ENOENT;
-	fd = ayrei_topic_open_regular(
-		ayrei_large_path(&subscriber->topic, source->id, source->reader.position, path),
-		bytes, &status);
-	if (fd < 0)
-		return fd;
-	/*
-	 * As much as there has to be is there: a size alone costs nothing, and would be waited for room for.
-	 * The file may be larger: it was there before the message.
-	 */
-	if (status.st_uid != source->uid || (uint64_t)status.st_blocks * 512 < bytes)
-		return -EPROTO;
-	return ayrei_take_fd(&fd);
-}
-
 /* It was removed, or written over: it counts as missed. */
 static void skip_missing(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                          uint64_t end)
@@ -209,39 +174,18 @@ static void skip_missing(struct ayre_subscriber *subscriber, struct ayrei_source
 	advance(subscriber, source, end);
 }
 
-/*
- * Copies it (buffer), or maps it (NULL). 0; -ENOENT: it is skipped; -EMSGSIZE: it is what its record
- * says, and larger than the buffer; or another negative errno.
- */
+/* As ayrei_subscriber_fetch_large(); -ENOENT: it is skipped. */
 static int fetch_large(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                        uint64_t header, struct ayre_message *message, void *buffer,
                        size_t buffer_bytes)
 {
-	ayrei_auto_fd int fd = open_large(subscriber, source, message->bytes);
-	ssize_t got = fd;
+	int result =
+		ayrei_subscriber_fetch_large(subscriber, source, message, buffer, buffer_bytes);
 
-	if (fd >= 0 && message->bytes > buffer_bytes)
-		return -EMSGSIZE;
-	if (fd >= 0 && message->bytes == 0)
-		got = 0;
-	else if (fd >= 0 && buffer)
-		got = ayrei_file_read_at(fd, buffer, message->bytes, 0);
-	else if (fd >= 0)
-		got = ayrei_shared_map(&subscriber->peeked_large, fd, message->bytes, 0, false,
-		                       false);
-	/* Before it is judged: who writes over it may give up what that message needed. */
-	if (is_over(source, source->reader.position))
-		got = -ENOENT;
-	if (got == -ENOENT)
+	if (result == -ENOENT)
 		skip_missing(subscriber, source,
 		             ayrei_record_end(source->reader.position, (uint32_t)header));
-	else if (got == -EPROTO || got == -ESTALE ||
-	         (buffer && got >= 0 && (uint64_t)got != message->bytes))
-		return ayrei_source_break(subscriber, source);
-	if (got < 0)
-		return (int)got;
-	message->data = buffer ? buffer : subscriber->peeked_large.base;
-	return 0;
+	return result == -EPROTO ? ayrei_source_break(subscriber, source) : result;
 }
 
 /* --- receiving --- */
@@ -559,12 +503,12 @@ int ayre_subscriber_release(struct ayre_subscriber *subscriber)
 	source = &subscriber->sources[subscriber->peeked_source];
 	lost = ayrei_shared_is_lost(&subscriber->peeked_large);
 	if (__builtin_expect(is_beside, false))
-		ayrei_shared_unmap(&subscriber->peeked_large);
+		ayrei_subscriber_end_look(subscriber);
 	subscriber->peeked_count = 0;
 	result = confirm(subscriber, source);
 	/* Also where pages of it are lost: whoever writes over it may not need them. */
 	if (__builtin_expect(is_beside, false) && result == 0 &&
-	    is_over(source, subscriber->peeked_begin)) {
+	    ayrei_source_is_over(source, subscriber->peeked_begin)) {
 		skip_missing(subscriber, source, subscriber->peeked_end);
 		result = -ENOENT;
 	}

@@ -4,6 +4,7 @@
  *   subscriber.c       receiving: the way of every message
  *   subscriber_open.c  a cursor, made and let go
  *   subscriber_wait.c  nothing there: spinning, sleeping, hearing who came and who died
+ *   subscriber_large.c beside the ring
  *   source.c           one lane, as its subscriber stands to it
  *   lane.c             the ring
  */
@@ -60,6 +61,8 @@ struct ayre_subscriber {
 	uint64_t peeked_begin, peeked_end; /* positions */
 	uint64_t peeked_messages;          /* without those that were no message */
 	struct ayrei_shared peeked_large;
+	bool peeked_kept;             /* it stays mapped */
+	struct ayrei_kept_maps *kept; /* NULL: none */
 
 	struct ayrei_topic topic;
 	struct ayrei_shared map; /* of the cursor */
@@ -148,6 +151,22 @@ static inline uint64_t ayrei_source_received(const struct ayrei_source *source)
 
 /* Attempts in vain between two looks at the clock, for whether to look at the bell. */
 #define AYREI_IDLE 64u
+
+/* --- beside the ring --- */
+
+/* Can the file of this record have been written over? What was read of it was read before this. */
+bool ayrei_source_is_over(const struct ayrei_source *source, uint64_t position);
+/*
+ * The message at the position of the source: copies it (buffer), or maps it (NULL) until
+ * ayrei_subscriber_end_look(). 0; -ENOENT: it is gone; -EMSGSIZE: it is what its record says, and larger than
+ * the buffer; -EPROTO: it is not; or another negative errno.
+ */
+int ayrei_subscriber_fetch_large(struct ayre_subscriber *subscriber,
+                                 const struct ayrei_source *source, struct ayre_message *message,
+                                 void *buffer, size_t buffer_bytes);
+void ayrei_subscriber_end_look(struct ayre_subscriber *subscriber);
+/* Lets go of what stays mapped, unless it is being looked at. */
+void ayrei_subscriber_forget_maps(struct ayre_subscriber *subscriber);
 
 /* --- waiting --- */
 

@@ -221,7 +221,8 @@ void ayre_subscriber_close(struct ayre_subscriber *subscriber)
 
 	if (!subscriber)
 		return;
-	ayrei_shared_unmap(&subscriber->peeked_large);
+	ayrei_subscriber_end_look(subscriber);
+	ayrei_subscriber_forget_maps(subscriber);
 	for (size_t i = 0; i < subscriber->source_count; i++)
 		ayrei_source_let_go(subscriber, &subscriber->sources[i]);
 	free(subscriber->sources);

@@ -38,7 +38,7 @@ LOCK_BYTE = LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0)
 PEER = re.compile("(pub|sub)\\.([0-9a-f]{16})")
 
 # In words.
-PUBLISHERS, LIMIT, WAITING, FENCED = 64 // 8, 128 // 8, 136 // 8, 144 // 8
+PUBLISHERS, LIMIT, WAITING, FENCED, BESIDE = 64 // 8, 128 // 8, 136 // 8, 144 // 8, 168 // 8
 CHECKPOINTS = [(512 + 32 * i) // 8 for i in range(32)]
 ENTRY_COUNT, ENTRIES, ENTRY = 64 // 8, 2176 // 8, 32 // 8
 
