@@ -242,6 +242,8 @@ bool ayrei_larges_take(struct ayrei_larges *larges, const struct ayrei_large_pla
 /* Gives up what its message does not need. 1, or 0: nothing, or it cannot be done. */
 static int shorten(struct ayrei_large_file *file, const struct ayrei_large_place *place)
 {
+	/* With the page of the last byte, of which only a whole one is given back. */
+	uint64_t page = ayrei_page_bytes(), end = (file->bytes + page - 1) / page * page;
 	char path[AYREI_PEER_PATH_BYTES];
 	ayrei_auto_fd int fd = -1;
 
@@ -249,7 +251,7 @@ static int shorten(struct ayrei_large_file *file, const struct ayrei_large_place
 		return 0;
 	fd = ayrei_file_open(ayrei_large_path(place->topic, place->lane->id, file->position, path),
 	                     O_RDWR | O_NOFOLLOW, 0);
-	if (fd < 0 || ayrei_file_punch(fd, file->used, file->bytes) < 0)
+	if (fd < 0 || ayrei_file_punch(fd, file->used, end) < 0)
 		return 0;
 	file->bytes = file->used;
 	return 1;

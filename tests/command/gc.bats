@@ -100,6 +100,19 @@ leave_some() {
   ayre sub t --until-closed --frames | tail -c +5 | cmp - bytes
 }
 
+@test "a file beside the ring that was a spare when its publisher died" {
+  head -c 3000000 /dev/urandom >bytes
+  ayre pub t --whole <bytes
+  large=$(find "$AYRE_DIR/t" -name 'pub.*.*')
+  lane=${large%.*}
+  # The word that says so: behind this record.
+  printf '\001\000\020' | dd of="$lane" bs=1 seek=168 conv=notrunc status=none
+  ayre gc 2>/dev/null >did
+  [ "$(grep -c '^removed: message' did)" -eq 1 ]
+  [ ! -e "$large" ]
+  [ -z "$(ayre sub t --until-closed --frames)" ]
+}
+
 @test "topics that were never whole, and removals that were cut short" {
   ayre pub t kept
   mkdir "$AYRE_DIR/.new.ayre-creating.01234567"

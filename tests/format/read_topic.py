@@ -245,13 +245,19 @@ class Lane:
         return kind, flags, body
 
     def read_large(self, size):
+        """The bytes, or None: it is gone, or was written over."""
         name = f"pub.{self.peer}.{self.position:016x}"
         found = self.topic.open(name, 0)
         if found is None:
             return None
         with open(found[0], "rb") as file:
-            data = file.read()
-        if found[1].st_uid != self.uid or len(data) != size:
+            data = file.read(size)
+        status = found[1]
+        full_fence()
+        if self.words[BESIDE] > self.position:
+            return None
+        if (status.st_uid != self.uid or len(data) != size
+                or status.st_blocks * 512 < size):
             raise Refused(f"{name} is not what its record says")
         return data
 

@@ -110,6 +110,7 @@ static void flap_words(struct forged *lane)
 		store(&layout->fenced, random_below(3));
 		store(&layout->publishers, i);
 		store(&layout->looks, random_word());
+		store(&layout->beside, random_below(2) ? lane->position : aimed_value(i));
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "topic/publisher.h"
 
 #define RING_BYTES 8192
+#define LARGE      5000
 
 /* The victim's. */
 static struct ayre_publisher *publisher;
@@ -99,7 +100,17 @@ static void prepare_large(void)
 {
 	open_with(0);
 	send_some(publisher, 3);
-	prepare_message(0, 5000);
+	prepare_message(0, LARGE);
+}
+
+/* And has sent one whose file can be used again once it has been read. */
+static void prepare_again(void)
+{
+	open_with(0);
+	publisher->large_bytes = LARGE;
+	send_pattern(publisher, LARGE, (uint32_t)stage->sent);
+	stage->sent++;
+	prepare_message(0, 4500);
 }
 
 static void prepare_full(void)
@@ -172,6 +183,19 @@ static void judge_large(void)
 	note_delay(now_ns() - died_ns);
 	holds(result == -EOWNERDEAD);
 	holds(is_consistent(witness_next));
+}
+
+static void read_all(void)
+{
+	holds(receive_all(witness, &witness_next, 0) == -EAGAIN);
+	holds(witness_next == stage->sent);
+}
+
+/* One file, whatever it is at the time: a spare, of no record yet, or a message. */
+static void judge_again(void)
+{
+	judge_large();
+	holds(has_files(2 + 2 + 2 + 1, false));
 }
 
 static void bring_newcomer(void)
@@ -269,6 +293,13 @@ static const struct operation large = {.title = "send beside the ring",
                                        .run = send_one,
                                        .look = look,
                                        .judge = judge_large};
+static const struct operation again = {.title = "send beside the ring, in a file that was read",
+                                       .most = 40,
+                                       .prepare = prepare_again,
+                                       .set_stage = read_all,
+                                       .run = send_one,
+                                       .look = look,
+                                       .judge = judge_again};
 static const struct operation wake = {.title = "send to one who sleeps",
                                       .prepare = prepare_few,
                                       .set_stage = let_it_sleep,
@@ -342,6 +373,7 @@ KILL_TEST(dying_three, with_witness(&three))
 KILL_TEST(dying_in_place, with_witness(&in_place))
 KILL_TEST(dying_notice_newcomer, with_witness(&notice_newcomer))
 KILL_TEST(dying_large, with_witness(&large))
+KILL_TEST(dying_again, with_witness(&again))
 KILL_TEST(dying_wake, with_watcher(&wake))
 KILL_TEST(dying_wake_unfenced, with_watcher(&wake_unfenced))
 KILL_TEST(dying_wait_for_room, with_watcher(&wait_for_room))
@@ -358,6 +390,7 @@ int main(void)
 		counted_test(dying_in_place),
 		counted_test(dying_notice_newcomer),
 		counted_test(dying_large),
+		counted_test(dying_again),
 
 		counted_test(dying_wake),
 		counted_test(dying_wake_unfenced),

@@ -1,8 +1,12 @@
 /*
- * Messages beside the ring: so many bytes of them and no more; and a file system that has no room for
- * them, or for another ring. Whatever could not be sent is not there, and nothing that was sent is lost.
+ * Messages beside the ring: so many bytes of them and no more, in files that are used again; and a file
+ * system that has no room for them, or for another ring. Whatever could not be sent is not there, and
+ * nothing that was sent is lost.
  */
 #include "topic/topic_world.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
 
 #define NAME "large"
 
@@ -165,6 +169,225 @@ TOPIC_TEST(the_descriptor_tells_of_room_beside_the_ring)
 	return 0;
 }
 
+/* --- used again --- */
+
+struct beside {
+	ino_t newest; /* of the one whose name sorts last */
+	unsigned int count;
+	uint64_t bytes; /* allocated */
+};
+
+static struct beside look_beside(void)
+{
+	struct beside beside = {0};
+	char path[NAME_BYTES], last[NAME_BYTES] = "";
+	DIR *directory = opendir(topic_path(NAME, "", path));
+	const struct dirent *entry;
+	struct stat status;
+
+	require(directory);
+	while ((entry = readdir(directory))) {
+		if (strncmp(entry->d_name, "pub.", 4) != 0 || strlen(entry->d_name) != 37 ||
+		    fstatat(dirfd(directory), entry->d_name, &status, 0) < 0)
+			continue;
+		beside.count++;
+		beside.bytes += (uint64_t)status.st_blocks * 512;
+		if (strcmp(entry->d_name, last) > 0) {
+			snprintf(last, sizeof(last), "%s", entry->d_name);
+			beside.newest = status.st_ino;
+		}
+	}
+	closedir(directory);
+	return beside;
+}
+
+TOPIC_TEST(a_file_that_was_read_is_used_again)
+{
+	struct ayre_publisher *publisher =
+		publish(PUBLISHER(RING(4096), .large_bytes = LARGE), NAME);
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	struct ayre_message message;
+	ino_t first = 0;
+
+	for (uint32_t i = 0; i < 50; i++) {
+		/* A little less, a little more, and exactly as much. */
+		size_t bytes = LARGE - i % 3 * 100;
+
+		send_pattern(publisher, bytes, i);
+		first = i ? first : look_beside().newest;
+		require(look_beside().count == 1 && look_beside().newest == first);
+		if (i % 2) {
+			receive_pattern(subscriber, bytes, i);
+			continue;
+		}
+		require(ayre_subscriber_try_peek(subscriber, &message) == 0);
+		require(is_message(&message, bytes, i));
+		require(ayre_subscriber_release(subscriber) == 0);
+	}
+	require(info_of_subscriber(subscriber).missed == 0);
+	ayre_subscriber_close(subscriber);
+	ayre_publisher_close(publisher);
+	remove_topic(NAME);
+	return 0;
+}
+
+/* Of all sizes, in files that are too small, too large, or fit: never more than the bound, and all arrive. */
+TOPIC_TEST(all_sizes_are_within_the_bound)
+{
+	enum { BOUND = 1000000, MOST = 400000 };
+	struct ayre_publisher *publisher =
+		publish(PUBLISHER(RING(4096), .large_bytes = BOUND), NAME);
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	static char bytes[MOST];
+	size_t sizes[1000], under_way = 0;
+	uint32_t sent = 0, read = 0;
+
+	while (sent < 1000) {
+		size_t size = random_below(2) ? 2000 + random_below(MOST - 2000)
+		                              : (size_t)MOST >> random_below(6);
+		int result;
+
+		write_pattern(bytes, size, sent);
+		result = ayre_publisher_try_send(publisher, bytes, size);
+		/* What fits into the bound goes, whatever was in the files before. */
+		require(result == (under_way + size <= BOUND ? 0 : -EAGAIN));
+		require(look_beside().bytes <= BOUND + look_beside().count * 4096);
+		if (result == 0) {
+			sizes[sent++] = size;
+			under_way += size;
+		}
+		while (read < sent && (result < 0 || random_below(3) == 0)) {
+			receive_pattern(subscriber, sizes[read], read);
+			under_way -= sizes[read++];
+			result = 0;
+		}
+	}
+	require(info_of_subscriber(subscriber).missed == 0);
+	ayre_publisher_close(publisher);
+	while (read < sent) {
+		receive_pattern(subscriber, sizes[read], read);
+		read++;
+	}
+	ayre_subscriber_close(subscriber);
+	remove_topic(NAME);
+	return 0;
+}
+
+/* Many were under way and are read: their files are not all kept for ever, and none when it closes. */
+TOPIC_TEST(files_that_are_not_used_again_go)
+{
+	struct ayre_publisher *publisher =
+		publish(PUBLISHER(RING(4096), .large_bytes = 20 * LARGE), NAME);
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	uint32_t sent = 0, read = 0;
+
+	while (sent < 20)
+		send_pattern(publisher, LARGE, sent++);
+	require(look_beside().count == 20);
+	while (read < sent)
+		receive_pattern(subscriber, LARGE, read++);
+	while (sent < 150) {
+		send_pattern(publisher, LARGE, sent++);
+		receive_pattern(subscriber, LARGE, read++);
+	}
+	/* An eighth of the bound is kept for newcomers; one is on its way. */
+	require(look_beside().count <= 20 / 8 + 2);
+	send_pattern(publisher, LARGE / 3, sent++);
+	require(look_beside().count > 20 / 8);
+	ayre_publisher_close(publisher);
+	require(look_beside().count <= 20 / 8 + 1);
+	receive_pattern(subscriber, LARGE / 3, read);
+	ayre_subscriber_close(subscriber);
+	remove_topic(NAME);
+	return 0;
+}
+
+/* Somebody has removed a file, or cut it short, whose map is still there: what is sent arrives. */
+TOPIC_TEST(a_file_that_lost_its_name_is_replaced)
+{
+	struct ayre_publisher *publisher =
+		publish(PUBLISHER(RING(4096), .large_bytes = LARGE), NAME);
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	char last[NAME_BYTES], path[NAME_BYTES];
+	ino_t inode;
+
+	send_pattern(publisher, LARGE, 0);
+	receive_pattern(subscriber, LARGE, 0);
+	inode = look_beside().newest;
+	require(count_peers(NAME, "pub.", ".0000000000001000", last) == 1);
+	require(unlink(topic_path(NAME, last, path)) == 0);
+	send_pattern(publisher, LARGE, 1);
+	require(look_beside().count == 1 && look_beside().newest != inode);
+	receive_pattern(subscriber, LARGE, 1);
+	require(info_of_subscriber(subscriber).missed == 0);
+	ayre_subscriber_close(subscriber);
+	ayre_publisher_close(publisher);
+	remove_topic(NAME);
+	return 0;
+}
+
+/* Nobody waits for it: what it looks at is written over. */
+TOPIC_TEST(a_look_at_a_file_that_is_used_again_is_stale)
+{
+	struct ayre_publisher *publisher =
+		publish(PUBLISHER(.topic = TOPIC(.ring_bytes = 4096, .flags = AYRE_TOPIC_LOSSY),
+	                          .large_bytes = LARGE),
+	                NAME);
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	struct ayre_message message;
+
+	for (uint32_t i = 0; i < 20; i += 2) {
+		send_pattern(publisher, LARGE, i);
+		require(ayre_subscriber_try_peek(subscriber, &message) == 0);
+		require(is_message(&message, LARGE, i));
+		send_pattern(publisher, LARGE - i * 1000, i + 1);
+		require(look_beside().count == 1);
+		/* Another message's bytes, which is why it has to be said. */
+		require(!is_message(&message, LARGE, i));
+		require(ayre_subscriber_release(subscriber) == -ESTALE);
+		require(info_of_subscriber(subscriber).missed == i / 2 + 1);
+		receive_pattern(subscriber, LARGE - i * 1000, i + 1);
+	}
+	nothing_is_there(subscriber);
+	require(info_of_subscriber(subscriber).received == 10);
+	ayre_subscriber_close(subscriber);
+	ayre_publisher_close(publisher);
+	remove_topic(NAME);
+	return 0;
+}
+
+/* It reserves, writes, and gives up: neither of the two messages is there, and the room is. */
+TOPIC_TEST(a_draft_that_is_given_up_is_a_spare_again)
+{
+	struct ayre_publisher *publisher =
+		publish(PUBLISHER(RING(4096), .large_bytes = LARGE), NAME);
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	struct ayre_subscriber *late;
+	ino_t inode;
+	void *data;
+
+	send_pattern(publisher, LARGE, 0);
+	receive_pattern(subscriber, LARGE, 0);
+	inode = look_beside().newest;
+	require(ayre_publisher_try_reserve(publisher, LARGE, &data) == 0);
+	memset(data, 'x', LARGE);
+	send_number(publisher, 1);
+	require(receive_number(subscriber) == 1);
+	late = subscribe(SUBSCRIBER(.from = AYRE_FROM_OLDEST), NAME);
+	require(receive_number(late) == 1 && info_of_subscriber(late).missed == 1);
+	require(ayre_publisher_try_reserve(publisher, LARGE, &data) == 0);
+	write_pattern(data, LARGE, 2);
+	require(ayre_publisher_commit(publisher, LARGE) == 0);
+	require(look_beside().count == 1 && look_beside().newest == inode);
+	receive_pattern(subscriber, LARGE, 2);
+	receive_pattern(late, LARGE, 2);
+	ayre_subscriber_close(late);
+	ayre_subscriber_close(subscriber);
+	ayre_publisher_close(publisher);
+	remove_topic(NAME);
+	return 0;
+}
+
 /* --- a full file system --- */
 
 TOPIC_TEST(a_full_file_system_costs_only_what_does_not_fit)
@@ -240,6 +463,12 @@ int main(void)
 		counted_test(what_was_overwritten_leaves_nothing_beside_the_ring),
 		counted_test(a_writer_waits_for_room_beside_the_ring),
 		counted_test(the_descriptor_tells_of_room_beside_the_ring),
+		counted_test(a_file_that_was_read_is_used_again),
+		counted_test(all_sizes_are_within_the_bound),
+		counted_test(files_that_are_not_used_again_go),
+		counted_test(a_file_that_lost_its_name_is_replaced),
+		counted_test(a_look_at_a_file_that_is_used_again_is_stale),
+		counted_test(a_draft_that_is_given_up_is_a_spare_again),
 		counted_test(a_full_file_system_costs_only_what_does_not_fit),
 		counted_test(as_many_rings_as_there_is_room_for),
 	};

@@ -20,10 +20,10 @@ static const struct ayre_topic_options *topic(uint64_t ring_bytes)
 	return &options;
 }
 
-/* Sizes by the number: some of them more than the ring holds. */
+/* Sizes by the number: some of them more than the ring holds, and these are of three sizes. */
 static size_t size_of(uint32_t number, bool large)
 {
-	return large && number % 31 == 0 ? 6000 : number % 200;
+	return large && number % 31 == 0 ? 4000 + number % 3 * 1000 : number % 200;
 }
 
 struct flood {
