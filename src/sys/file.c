@@ -92,7 +92,7 @@ int ayrei_file_rename_new(const char *from, const char *to)
 
 int ayrei_file_rename(const char *from, const char *to)
 {
-	return AYREI_RESULT(rename(from, to));
+	return AYREI_RESULT(renameat2(AT_FDCWD, from, AT_FDCWD, to, 0));
 }
 
 int ayrei_file_unlink(const char *path)

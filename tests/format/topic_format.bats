@@ -213,7 +213,31 @@ record() {
   record 1000 '\x05\x00\x00\x00\x01\x00\x01' 1  # the rest
   record 1000 '\x01\x04\x00\x00\x01' 1          # longer than a quarter
   record 1010 '\x07\x00\x00\x00\x02' 1          # too short for a size
-  record 1018 '\x4d\x04' 1                      # another size than the file's
+  record 1018 '\x4d\x04' 1                      # a larger size than the file's
+}
+
+# `beside` is the word at 168 of the lane.
+@test "a file beside the ring is as long as its message, or longer, and none if it is a spare" {
+  write_example
+  printf more >>"$topic/$beside"
+  read_topic dump "$topic" | shortened | grep -q '"size_bytes": 1100'
+  "$AYRE" sub "$topic" --from oldest --until-closed --json | jq .size_bytes >said
+  grep -qx 1100 said
+  truncate -s 1M "$topic/$beside"
+  read_topic dump "$topic" | shortened | grep -q '"size_bytes": 1100'
+  position=0x${beside##*.}
+  for behind in 0 1; do
+    write_example
+    "$python" -c '
+import struct, sys
+with open(sys.argv[1], "r+b") as file:
+    file.seek(168)
+    file.write(struct.pack("<Q", int(sys.argv[2], 0) + int(sys.argv[3])))
+' "$topic/$lane" "$position" "$behind"
+    [ "$(read_topic dump "$topic" | shortened | grep -c '"size_bytes": 1100')" -eq $((1 - behind)) ]
+    "$AYRE" sub "$topic" --from oldest --until-closed --json | jq .size_bytes >said
+    [ "$(grep -cx 1100 said)" -eq $((1 - behind)) ]
+  done
 }
 
 @test "messages of every length arrive as they were sent" {
