@@ -72,6 +72,26 @@ static void prepare_large_message(struct scene *scene)
 	send_pattern(scene->publisher, LARGE_BYTES, 1);
 }
 
+/* Whose file can be used again, and is known to the subscriber. */
+static void prepare_read_large(struct scene *scene)
+{
+	struct ayre_message message;
+
+	scene->publisher =
+		publish(PUBLISHER(RING(SCENE_RING), .large_bytes = LARGE_BYTES), SCENE_NAME);
+	prepare_subscriber(scene);
+	send_pattern(scene->publisher, LARGE_BYTES, 0);
+	require(ayre_subscriber_peek(scene->subscriber, &message) == 0);
+	require(ayre_subscriber_release(scene->subscriber) == 0);
+	scene->expected = 1;
+}
+
+static void prepare_known_large(struct scene *scene)
+{
+	prepare_read_large(scene);
+	send_pattern(scene->publisher, LARGE_BYTES, 1);
+}
+
 static void prepare_full_ring(struct scene *scene)
 {
 	prepare_both(scene);
@@ -408,6 +428,8 @@ const struct operation operations[] = {
 	{"send", prepare_both, run_send, verify_sent, WORKS},
 	{"send when somebody has come", prepare_new_audience, run_send, verify_sent_to_all, WORKS},
 	{"send beside the ring", prepare_both, run_send_large, verify_sent_large, WORKS},
+	{"send in a file that was read", prepare_read_large, run_send_large, verify_sent_large,
+         WORKS},
 	{"reserve beside the ring", prepare_both, run_reserve_large, verify_sent_large, WORKS},
 	{"wait for room", prepare_full_ring, run_wait_for_room, verify_nothing, WORKS},
 	{"try by the descriptor", prepare_full_ring, run_try_by_descriptor, verify_nothing, WORKS},
@@ -421,6 +443,8 @@ const struct operation operations[] = {
          WORKS},
 	{"look at what lies beside the ring", prepare_large_message, run_peek,
          verify_received_large, WORKS},
+	{"look at a file that is known", prepare_known_large, run_peek, verify_received_large,
+         WORKS},
 	{"wait for a message", prepare_both, run_wait_for_nothing, verify_nothing, WORKS},
 	{"wait for several", prepare_both, run_wait_for_several, verify_nothing, WORKS},
 	{"close a subscriber", prepare_both, run_subscriber_close, verify_nothing, CLOSES},

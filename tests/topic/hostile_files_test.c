@@ -199,6 +199,46 @@ TOPIC_TEST(a_size_that_is_only_said_is_no_message)
 	return 0;
 }
 
+/*
+ * The same file again and again, with more of it said to be the message each time: more than was mapped
+ * before. The file is as long as it has to be.
+ */
+TOPIC_TEST(a_file_that_is_known_is_measured_anew)
+{
+	struct ayre_publisher *publisher = an_honest_publisher();
+	struct ayre_subscriber *subscriber = an_honest_subscriber();
+	char file[64], before[NAME_BYTES] = "", path[NAME_BYTES];
+	struct ayre_message message;
+	struct forged lane;
+	uint64_t bytes = 5000;
+	int fd;
+
+	forge_lane(&lane, generation);
+	while (bytes < 1u << 20) {
+		snprintf(file, sizeof(file), "%s.%016lx", lane.file, lane.position);
+		topic_path(ARENA, file, path);
+		if (before[0])
+			require(rename(before, path) == 0);
+		memcpy(before, path, sizeof(before));
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		require(fd >= 0 && posix_fallocate(fd, 0, 1 << 20) == 0);
+		require(pwrite(fd, "end", 3, (off_t)bytes - 3) == 3);
+		close(fd);
+		claim_large(&lane, bytes);
+		/* Behind the short ones that a forged lane begins with. */
+		do
+			require(ayre_subscriber_peek_until(subscriber, &message, in_ms(2000)) == 0);
+		while (message.bytes < 5000 && ayre_subscriber_release(subscriber) == 0);
+		require(message.bytes == bytes);
+		require(memcmp((const char *)message.data + bytes - 3, "end", 3) == 0);
+		require(ayre_subscriber_release(subscriber) == 0);
+		bytes *= 3;
+	}
+	drop_forged(&lane, true);
+	done(publisher, subscriber);
+	return 0;
+}
+
 /* --- ends that stay --- */
 
 /* It holds its bell, and not its lock; then it lets go of the bell, which tells so from then on. */
@@ -386,6 +426,7 @@ int main(void)
 		counted_test(a_cursor_of_any_size_stops_nobody),
 		counted_test(a_bell_that_is_taken_stops_nobody),
 		counted_test(a_size_that_is_only_said_is_no_message),
+		counted_test(a_file_that_is_known_is_measured_anew),
 		counted_test(a_hang_up_is_heard_once),
 		counted_test(a_cursor_that_was_cut_short_can_die),
 		counted_test(without_the_word_newcomers_are_noticed),

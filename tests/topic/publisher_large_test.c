@@ -6,6 +6,7 @@
 #include "topic/topic_world.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #define NAME "large"
@@ -388,6 +389,33 @@ TOPIC_TEST(a_draft_that_is_given_up_is_a_spare_again)
 	return 0;
 }
 
+/* Before the word in the lane: who takes it over has no use for it. */
+TOPIC_TEST(a_spare_of_one_who_died_goes)
+{
+	struct ayre_publisher *publisher = publish(PUBLISHER(RING(4096)), NAME);
+	char last[NAME_BYTES], path[NAME_BYTES];
+	uint64_t beside;
+	int fd;
+
+	send_pattern(publisher, LARGE, 0);
+	send_pattern(publisher, LARGE, 1);
+	ayre_publisher_close(publisher);
+	require(look_beside().count == 2);
+	require(count_peers(NAME, "pub.", "", last) == 1);
+	fd = open(topic_path(NAME, last, path), O_RDWR | O_CLOEXEC);
+	require(fd >= 0 && pread(fd, &beside, 8, 168) == 8 && beside == 0);
+	beside = 4096 + 1;
+	require(pwrite(fd, &beside, 8, 168) == 8);
+	close(fd);
+	publisher = publish(PUBLISHER(RING(4096)), NAME);
+	require(look_beside().count == 1);
+	send_pattern(publisher, LARGE, 2);
+	require(look_beside().count == 2);
+	ayre_publisher_close(publisher);
+	remove_topic(NAME);
+	return 0;
+}
+
 /* --- a full file system --- */
 
 TOPIC_TEST(a_full_file_system_costs_only_what_does_not_fit)
@@ -469,6 +497,7 @@ int main(void)
 		counted_test(a_file_that_lost_its_name_is_replaced),
 		counted_test(a_look_at_a_file_that_is_used_again_is_stale),
 		counted_test(a_draft_that_is_given_up_is_a_spare_again),
+		counted_test(a_spare_of_one_who_died_goes),
 		counted_test(a_full_file_system_costs_only_what_does_not_fit),
 		counted_test(as_many_rings_as_there_is_room_for),
 	};
