@@ -196,8 +196,6 @@ int ayrei_subscriber_fetch_large(struct ayre_subscriber *subscriber,
 
 	if (subscriber->topic.directory < 0)
 		return -EPROTO;
-	if (ayrei_source_is_over(source, position))
-		return -ENOENT;
 	ayrei_large_path(&subscriber->topic, source->id, position, path);
 	result = buffer ? copy_file(source, path, message->bytes, buffer, buffer_bytes)
 	                : map_file(subscriber, source, path, message->bytes);

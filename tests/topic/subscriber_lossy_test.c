@@ -87,6 +87,9 @@ static bool take_in_place(struct ayre_subscriber *subscriber, struct flood *floo
 	if (result == -EPIPE)
 		return false;
 	require(result == 0 && message.bytes <= sizeof(bytes));
+	/* Long enough for some of the files to be used again. */
+	if (flood->large && random_below(4) == 0)
+		pause_ns(20000);
 	memcpy(bytes, message.data, message.bytes);
 	result = ayre_subscriber_release(subscriber);
 	if (result == -ESTALE) {
