@@ -20,17 +20,18 @@ static const struct ayre_topic_options *topic(uint64_t ring_bytes)
 	return &options;
 }
 
-/* Sizes by the number: some of them more than the ring holds, and these are of three sizes. */
-static size_t size_of(uint32_t number, bool large)
+/* Sizes by the number: every so many more than the ring holds, and these are of three sizes. */
+static size_t size_of(uint32_t number, unsigned int every)
 {
-	return large && number % 31 == 0 ? 4000 + number % 3 * 1000 : number % 200;
+	return every && number % every == 0 ? 4000 + number % 3 * 1000 : number % 200;
 }
 
 struct flood {
 	atomic_uint ready, over, go;
 	uint64_t sent;
 	int64_t pause_ns;
-	bool large, in_place;
+	unsigned int every; /* so many is large; 0: none */
+	bool in_place;
 	uint64_t received, missed, stale;
 };
 
@@ -44,7 +45,7 @@ static int send_without_waiting(void *context)
 
 	await(&flood->go, 1);
 	for (; !atomic_load(&flood->over); i++) {
-		size_t length = size_of(i, flood->large);
+		size_t length = size_of(i, flood->every);
 
 		write_pattern(bytes, length, i);
 		require(ayre_publisher_try_send(publisher, bytes, length) == 0);
@@ -69,7 +70,7 @@ static bool take_copy(struct ayre_subscriber *subscriber, struct flood *flood, u
 	if (got == -EPIPE)
 		return false;
 	require(got >= 0 && message.sequence >= *next);
-	require(is_message(&message, size_of((uint32_t)message.sequence, flood->large),
+	require(is_message(&message, size_of((uint32_t)message.sequence, flood->every),
 	                   (uint32_t)message.sequence));
 	flood->missed += message.sequence - *next;
 	*next = message.sequence + 1;
@@ -88,7 +89,7 @@ static bool take_in_place(struct ayre_subscriber *subscriber, struct flood *floo
 		return false;
 	require(result == 0 && message.bytes <= sizeof(bytes));
 	/* Long enough for some of the files to be used again. */
-	if (flood->large && random_below(4) == 0)
+	if (flood->every && random_below(4) == 0)
 		pause_ns(20000);
 	memcpy(bytes, message.data, message.bytes);
 	result = ayre_subscriber_release(subscriber);
@@ -98,7 +99,7 @@ static bool take_in_place(struct ayre_subscriber *subscriber, struct flood *floo
 	}
 	message.data = bytes;
 	require(result == 0 && message.sequence >= *next);
-	require(is_message(&message, size_of((uint32_t)message.sequence, flood->large),
+	require(is_message(&message, size_of((uint32_t)message.sequence, flood->every),
 	                   (uint32_t)message.sequence));
 	flood->missed += message.sequence - *next;
 	*next = message.sequence + 1;
@@ -179,8 +180,11 @@ TOPIC_TEST(looks_in_place_are_whole_or_stale)
 
 TOPIC_TEST(large_ones_are_whole_or_missed)
 {
-	flood_over("large", (struct flood){.large = true});
-	flood_over("large, in place", (struct flood){.large = true, .in_place = true});
+	flood_over("large", (struct flood){.every = 31});
+	flood_over("large, in place", (struct flood){.every = 31, .in_place = true});
+	/* Where the ring tells of more than there are files. */
+	flood_over("only large", (struct flood){.every = 1});
+	flood_over("only large, in place", (struct flood){.every = 1, .in_place = true});
 	return 0;
 }
 
