@@ -217,6 +217,8 @@ TOPIC_TEST(a_file_that_was_read_is_used_again)
 		send_pattern(publisher, bytes, i);
 		first = i ? first : look_beside().newest;
 		require(look_beside().count == 1 && look_beside().newest == first);
+		require(ayre_subscriber_try_receive(subscriber, NULL, 0, &message) == -EMSGSIZE);
+		require(message.bytes == bytes);
 		if (i % 2) {
 			receive_pattern(subscriber, bytes, i);
 			continue;
