@@ -23,7 +23,8 @@
  * instruction at which a death leaves a file that could be taken for a message, or that nobody removes.
  *
  * A file that ever had a name is never cut: somebody may have it mapped still, who was overtaken, and has
- * done nothing to deserve a SIGBUS. Pages that are not needed are punched out of it.
+ * done nothing to deserve a SIGBUS. Pages that are not needed are punched out of it; who still looks at
+ * them finds zeros there (or, in a file system that has no page left, is saved by the guard).
  */
 #include "topic/large.h"
 

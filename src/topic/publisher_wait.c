@@ -306,8 +306,14 @@ int ayrei_publisher_wait_large(struct ayre_publisher *publisher, uint64_t bytes,
 
 	retire(publisher, &place);
 	while (!ayrei_larges_take(larges, &place, bytes, &publisher->draft)) {
-		if (larges->bytes <= left)
-			return ayrei_large_create(&publisher->topic, bytes, &publisher->draft);
+		if (larges->bytes <= left) {
+			result = ayrei_large_create(&publisher->topic, bytes, &publisher->draft);
+			/* Room that we keep for later is not missing now. */
+			if (larges->spare_count == 0 || (result != -ENOSPC && result != -ENOMEM))
+				return result;
+			ayrei_larges_drop_spares(larges, &place);
+			continue;
+		}
 		if (ayrei_larges_give_way(larges, &place, passed(publisher)))
 			continue;
 		result = wait_for_oldest(publisher, deadline_ns);

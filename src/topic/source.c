@@ -325,6 +325,7 @@ int ayrei_source_break(struct ayre_subscriber *subscriber, struct ayrei_source *
 {
 	source->state = AYREI_SOURCE_BROKEN;
 	close_bell(subscriber, source);
+	ayrei_subscriber_forget_maps(subscriber);
 	return -EPROTO;
 }
 

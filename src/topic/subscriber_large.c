@@ -167,6 +167,11 @@ static int map_file(struct ayre_subscriber *subscriber, const struct ayrei_sourc
 	/* All of it, for messages to come: one that is much larger says so at nobody's cost. */
 	size = (uint64_t)status.st_size / 2 <= bytes ? (uint64_t)status.st_size : bytes;
 	result = ayrei_shared_map(&subscriber->peeked_large, fd, size, 0, false, false);
+	/* So much is locked (mmap(2)), or mapped: what we keep is not missing now. */
+	if (result == -ENOMEM && subscriber->kept) {
+		ayrei_subscriber_forget_maps(subscriber);
+		result = ayrei_shared_map(&subscriber->peeked_large, fd, bytes, 0, false, false);
+	}
 	if (result == 0)
 		subscriber->peeked_kept = keep_map(subscriber, &status, &subscriber->peeked_large);
 	return result;

@@ -455,6 +455,36 @@ TOPIC_TEST(a_full_file_system_costs_only_what_does_not_fit)
 	return 0;
 }
 
+/* There is room for a message if that of the spares is. */
+TOPIC_TEST(spares_make_way_in_a_full_file_system)
+{
+	struct ayre_publisher *publisher;
+	struct ayre_subscriber *subscriber;
+	void *data;
+
+	if (mount_private_tmpfs(topic_root(), "1m") != 0)
+		return skipped("this user may not mount a file system");
+	publisher = publish(PUBLISHER(RING(1 << 18), .large_bytes = 2000000), NAME);
+	subscriber = subscribe(NULL, NAME);
+	send_pattern(publisher, LARGE, 0);
+	receive_pattern(subscriber, LARGE, 0);
+	/* One who has it mapped would keep the room. */
+	require(ayre_publisher_reserve(publisher, LARGE, &data) == 0);
+	ayre_subscriber_close(subscriber);
+	send_number(publisher, 1);
+	require(look_beside().count == 1);
+	send_pattern(publisher, 2 * LARGE + 100, 2);
+	require(look_beside().count == 1);
+	subscriber = subscribe(SUBSCRIBER(.from = AYRE_FROM_OLDEST), NAME);
+	require(receive_number(subscriber) == 1);
+	receive_pattern(subscriber, 2 * LARGE + 100, 2);
+	require(info_of_subscriber(subscriber).missed == 1);
+	ayre_subscriber_close(subscriber);
+	ayre_publisher_close(publisher);
+	remove_topic(NAME);
+	return 0;
+}
+
 static int open_until_full(void)
 {
 	struct ayre_publisher *publishers[16];
@@ -501,6 +531,7 @@ int main(void)
 		counted_test(a_draft_that_is_given_up_is_a_spare_again),
 		counted_test(a_spare_of_one_who_died_goes),
 		counted_test(a_full_file_system_costs_only_what_does_not_fit),
+		counted_test(spares_make_way_in_a_full_file_system),
 		counted_test(as_many_rings_as_there_is_room_for),
 	};
 
