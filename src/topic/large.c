@@ -29,14 +29,9 @@
 #include "topic/large.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "sys/file.h"
-#include "sys/map.h"
-
-#define LARGE_MODE 0644
 
 /* So many stay mapped at the most; those that do not are removed where they would become spares. */
 #define MAPPED_MAX 256u
@@ -88,16 +83,6 @@ static void leave(struct ayrei_larges *larges, const struct ayrei_large_file *fi
 	larges->mapped -= file->map.base != NULL;
 }
 
-static void remove_file(struct ayrei_large_file *file, const struct ayrei_large_place *place)
-{
-	char path[AYREI_PEER_PATH_BYTES];
-
-	(void)!ayrei_file_unlink(
-		ayrei_large_path(place->topic, place->lane->id, file->position, path));
-	if (file->map.base)
-		ayrei_shared_unmap(&file->map);
-}
-
 /* --- from message to spare --- */
 
 /* The oldest is no message any more. */
@@ -116,7 +101,7 @@ static void add_spare(struct ayrei_larges *larges, const struct ayrei_large_plac
                       struct ayrei_large_file *file)
 {
 	if (!file->map.base || larges->spare_count == AYREI_SPARES) {
-		remove_file(file, place);
+		ayrei_large_remove(file, place);
 		return;
 	}
 	larges->spares[larges->spare_count++] = *file;
@@ -141,7 +126,7 @@ static void drop_spares(struct ayrei_larges *larges, const struct ayrei_large_pl
 	while (count-- > 0) {
 		struct ayrei_large_file spare = take_spare(larges, 0);
 
-		remove_file(&spare, place);
+		ayrei_large_remove(&spare, place);
 	}
 }
 
@@ -161,7 +146,7 @@ void ayrei_larges_remove(struct ayrei_larges *larges, const struct ayrei_large_p
 	while (has_before(larges, before)) {
 		struct ayrei_large_file oldest = take_oldest(larges, place);
 
-		remove_file(&oldest, place);
+		ayrei_large_remove(&oldest, place);
 	}
 }
 
@@ -172,7 +157,7 @@ void ayrei_larges_expire(struct ayrei_larges *larges, const struct ayrei_large_p
 		struct ayrei_large_file oldest = take_oldest(larges, place);
 
 		if (larges->spare_count)
-			remove_file(&oldest, place);
+			ayrei_large_remove(&oldest, place);
 		else
 			add_spare(larges, place, &oldest);
 	}
@@ -240,24 +225,6 @@ bool ayrei_larges_take(struct ayrei_larges *larges, const struct ayrei_large_pla
 
 /* --- fewer bytes --- */
 
-/* Gives up what its message does not need. 1, or 0: nothing, or it cannot be done. */
-static int shorten(struct ayrei_large_file *file, const struct ayrei_large_place *place)
-{
-	/* With the page of the last byte, of which only a whole one is given back. */
-	uint64_t page = ayrei_page_bytes(), end = (file->bytes + page - 1) / page * page;
-	char path[AYREI_PEER_PATH_BYTES];
-	ayrei_auto_fd int fd = -1;
-
-	if (file->used == file->bytes)
-		return 0;
-	fd = ayrei_file_open(ayrei_large_path(place->topic, place->lane->id, file->position, path),
-	                     O_RDWR | O_NOFOLLOW, 0);
-	if (fd < 0 || ayrei_file_punch(fd, file->used, end) < 0)
-		return 0;
-	file->bytes = file->used;
-	return 1;
-}
-
 static bool shorten_all(struct ayrei_larges *larges, const struct ayrei_large_place *place)
 {
 	bool is_shorter = false;
@@ -266,7 +233,7 @@ static bool shorten_all(struct ayrei_larges *larges, const struct ayrei_large_pl
 		struct ayrei_large_file *file = &larges->files[larges->first + i];
 		uint64_t before = file->bytes;
 
-		is_shorter |= shorten(file, place);
+		is_shorter |= ayrei_large_shorten(file, place);
 		larges->bytes -= before - file->bytes;
 	}
 	return is_shorter;
@@ -354,29 +321,6 @@ int ayrei_larges_recover(struct ayrei_larges *larges, const struct ayrei_topic *
 
 /* --- one --- */
 
-int ayrei_large_create(const struct ayrei_topic *topic, uint64_t bytes,
-                       struct ayrei_large_draft *ret_draft)
-{
-	struct ayrei_large_draft draft = {.file.bytes = bytes,
-	                                  .fd = ayrei_file_open_unnamed(topic->prefix)};
-	int result = draft.fd;
-
-	if (result >= 0)
-		result = ayrei_file_allocate_private(draft.fd, bytes);
-	if (result == 0)
-		result = ayrei_file_set_mode(draft.fd, LARGE_MODE);
-	if (result == 0)
-		result = ayrei_shared_map(&draft.file.map, draft.fd, bytes, 0, true, false);
-	if (result < 0) {
-		ayrei_file_close(draft.fd);
-		return result;
-	}
-	/* All at once is quicker than one by one, and that is all. */
-	(void)!ayrei_map_populate(draft.file.map.base, bytes, true);
-	*ret_draft = draft;
-	return 0;
-}
-
 void ayrei_larges_give_up(struct ayrei_larges *larges, const struct ayrei_large_place *place,
                           struct ayrei_large_draft *draft)
 {
@@ -389,61 +333,13 @@ void ayrei_larges_give_up(struct ayrei_larges *larges, const struct ayrei_large_
 	*draft = (struct ayrei_large_draft){.fd = -1};
 }
 
-/* Of one without a name. */
-static int link_draft(struct ayrei_large_draft *draft, const char *path, uint64_t used)
-{
-	int result = 0;
-
-	if (!used || draft->file.bytes / used >= 2) {
-		result = ayrei_file_truncate(draft->fd, used);
-		draft->file.bytes = used;
-	}
-	if (result == 0)
-		result = ayrei_file_link_unnamed(draft->fd, path);
-	/* The name is this record's alone: whoever has put something there can have no use for it. */
-	if (result == -EEXIST && ayrei_file_unlink(path) == 0)
-		result = ayrei_file_link_unnamed(draft->fd, path);
-	return result;
-}
-
-/* Somebody has taken its name, or part of it, away: what is written goes into a new one. */
-static int replace(const struct ayrei_large_place *place, struct ayrei_large_draft *draft,
-                   const char *path, uint64_t used)
-{
-	struct ayrei_large_draft fresh;
-	int result = ayrei_large_create(place->topic, used ? used : 1, &fresh);
-
-	if (result < 0)
-		return result;
-	memcpy(fresh.file.map.base, draft->file.map.base, used);
-	remove_file(&draft->file, place);
-	ayrei_file_close(draft->fd);
-	*draft = fresh;
-	return link_draft(draft, path, used);
-}
-
-static int name_draft(const struct ayrei_large_place *place, struct ayrei_large_draft *draft,
-                      uint64_t position, uint64_t used)
-{
-	char path[AYREI_PEER_PATH_BYTES], old[AYREI_PEER_PATH_BYTES];
-	uint64_t id = place->lane->id;
-
-	ayrei_large_path(place->topic, id, position, path);
-	if (ayrei_shared_is_lost(&draft->file.map))
-		return replace(place, draft, path, used);
-	if (draft->fd >= 0)
-		return link_draft(draft, path, used);
-	ayrei_large_path(place->topic, id, draft->file.position, old);
-	return ayrei_file_rename(old, path) < 0 ? replace(place, draft, path, used) : 0;
-}
-
 int ayrei_larges_finish(struct ayrei_larges *larges, const struct ayrei_large_place *place,
                         struct ayrei_large_draft *draft, uint64_t position, uint64_t used)
 {
 	int result = make_place(larges);
 
 	if (result == 0)
-		result = name_draft(place, draft, position, used);
+		result = ayrei_large_name(place, draft, position, used);
 	if (result < 0) {
 		ayrei_larges_give_up(larges, place, draft);
 		return result;

@@ -75,9 +75,6 @@ bool ayrei_larges_take(struct ayrei_larges *larges, const struct ayrei_large_pla
 bool ayrei_larges_give_way(struct ayrei_larges *larges, const struct ayrei_large_place *place,
                            uint64_t before);
 
-/* A new one, without a name: allocated and mapped for writing. */
-int ayrei_large_create(const struct ayrei_topic *topic, uint64_t bytes,
-                       struct ayrei_large_draft *ret_draft);
 /* Gives it its name; its record is about to be written. What is not finished is given up. */
 int ayrei_larges_finish(struct ayrei_larges *larges, const struct ayrei_large_place *place,
                         struct ayrei_large_draft *draft, uint64_t position, uint64_t used);
@@ -88,3 +85,16 @@ static inline bool ayrei_large_is_begun(const struct ayrei_large_draft *draft)
 {
 	return draft->file.map.base != NULL;
 }
+
+/* --- one --- */
+
+/* A new one, without a name: allocated and mapped for writing. */
+int ayrei_large_create(const struct ayrei_topic *topic, uint64_t bytes,
+                       struct ayrei_large_draft *ret_draft);
+/* Gives a draft its name, with so many bytes that were written. */
+int ayrei_large_name(const struct ayrei_large_place *place, struct ayrei_large_draft *draft,
+                     uint64_t position, uint64_t used);
+/* Gives up what its message does not need. false: nothing, or it cannot be done. */
+bool ayrei_large_shorten(struct ayrei_large_file *file, const struct ayrei_large_place *place);
+/* One that is no message: its name, and our map. */
+void ayrei_large_remove(struct ayrei_large_file *file, const struct ayrei_large_place *place);
