@@ -242,12 +242,6 @@ int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
 	return 0;
 }
 
-int ayrei_file_punch(int fd, uint64_t begin, uint64_t end)
-{
-	return AYREI_RESULT(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)begin,
-	                              (off_t)(end - begin)));
-}
-
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset)
 {
 	size_t done = 0;

@@ -45,8 +45,6 @@ int ayrei_file_truncate(int fd, uint64_t size_bytes);
 int ayrei_file_allocate(int fd, uint64_t size_bytes);
 /* The same for a file that nobody else uses yet: writes zeros where it has to. */
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes);
-/* Gives the memory of [begin, end) back; it reads as zeros, and the size stays. */
-int ayrei_file_punch(int fd, uint64_t begin, uint64_t end);
 
 /* Up to length bytes at offset; fewer only at the end of the file. */
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset);

@@ -120,6 +120,11 @@ int ayrei_map_populate(void *address, size_t length, bool writable)
 		madvise(address, length, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ));
 }
 
+int ayrei_map_punch(void *address, size_t length)
+{
+	return AYREI_RESULT(madvise(address, length, MADV_REMOVE));
+}
+
 int ayrei_map_sync(void *address, size_t length, enum ayrei_map_sync how)
 {
 	static const int flags[] = {

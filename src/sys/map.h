@@ -30,6 +30,9 @@ int64_t ayrei_map_huge_bytes(const void *address, size_t length);
 /* Faults every page in; -EFAULT where there is nothing behind one, instead of a signal. */
 int ayrei_map_populate(void *address, size_t length, bool writable);
 
+/* Punches a hole into the file of a shared map: it reads as zeros, and the size stays. Whole pages. */
+int ayrei_map_punch(void *address, size_t length);
+
 /* What msync(2) is asked for. */
 enum ayrei_map_sync { AYREI_MAP_SYNC_WAIT, AYREI_MAP_SYNC_ASYNC, AYREI_MAP_SYNC_INVALIDATE };
 int ayrei_map_sync(void *address, size_t length, enum ayrei_map_sync how);

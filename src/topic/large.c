@@ -225,7 +225,7 @@ bool ayrei_larges_take(struct ayrei_larges *larges, const struct ayrei_large_pla
 
 /* --- fewer bytes --- */
 
-static bool shorten_all(struct ayrei_larges *larges, const struct ayrei_large_place *place)
+static bool shorten_all(struct ayrei_larges *larges)
 {
 	bool is_shorter = false;
 
@@ -233,7 +233,7 @@ static bool shorten_all(struct ayrei_larges *larges, const struct ayrei_large_pl
 		struct ayrei_large_file *file = &larges->files[larges->first + i];
 		uint64_t before = file->bytes;
 
-		is_shorter |= ayrei_large_shorten(file, place);
+		is_shorter |= ayrei_large_shorten(file);
 		larges->bytes -= before - file->bytes;
 	}
 	return is_shorter;
@@ -249,7 +249,7 @@ bool ayrei_larges_give_way(struct ayrei_larges *larges, const struct ayrei_large
 		return true;
 	}
 	if (!has_before(larges, before))
-		return shorten_all(larges, place);
+		return shorten_all(larges);
 	oldest = take_oldest(larges, place);
 	add_spare(larges, place, &oldest);
 	return true;
@@ -347,8 +347,10 @@ int ayrei_larges_finish(struct ayrei_larges *larges, const struct ayrei_large_pl
 	ayrei_file_close(draft->fd);
 	draft->file.position = position;
 	draft->file.used = used;
-	if (larges->mapped == MAPPED_MAX)
+	if (larges->mapped == MAPPED_MAX) {
+		ayrei_large_shorten(&draft->file);
 		ayrei_shared_unmap(&draft->file.map);
+	}
 	add(larges, &draft->file);
 	*draft = (struct ayrei_large_draft){.fd = -1};
 	return 0;

@@ -95,6 +95,6 @@ int ayrei_large_create(const struct ayrei_topic *topic, uint64_t bytes,
 int ayrei_large_name(const struct ayrei_large_place *place, struct ayrei_large_draft *draft,
                      uint64_t position, uint64_t used);
 /* Gives up what its message does not need. false: nothing, or it cannot be done. */
-bool ayrei_large_shorten(struct ayrei_large_file *file, const struct ayrei_large_place *place);
+bool ayrei_large_shorten(struct ayrei_large_file *file);
 /* One that is no message: its name, and our map. */
 void ayrei_large_remove(struct ayrei_large_file *file, const struct ayrei_large_place *place);

@@ -6,10 +6,8 @@
  * before.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "sys/file.h"
 #include "sys/map.h"
 #include "topic/large.h"
@@ -49,18 +47,14 @@ void ayrei_large_remove(struct ayrei_large_file *file, const struct ayrei_large_
 		ayrei_shared_unmap(&file->map);
 }
 
-bool ayrei_large_shorten(struct ayrei_large_file *file, const struct ayrei_large_place *place)
+/* By way of the map: what its name leads to may be somebody else's by now. */
+bool ayrei_large_shorten(struct ayrei_large_file *file)
 {
-	/* With the page of the last byte, of which only a whole one is given back. */
-	uint64_t page = ayrei_page_bytes(), end = (file->bytes + page - 1) / page * page;
-	char path[AYREI_PEER_PATH_BYTES];
-	ayrei_auto_fd int fd = -1;
+	uint64_t page = ayrei_page_bytes(), begin = (file->used + page - 1) / page * page,
+		 end = (file->bytes + page - 1) / page * page;
 
-	if (file->used == file->bytes)
-		return false;
-	fd = ayrei_file_open(ayrei_large_path(place->topic, place->lane->id, file->position, path),
-	                     O_RDWR | O_NOFOLLOW, 0);
-	if (fd < 0 || ayrei_file_punch(fd, file->used, end) < 0)
+	if (!file->map.base || file->used == file->bytes ||
+	    (begin < end && ayrei_map_punch((char *)file->map.base + begin, end - begin) < 0))
 		return false;
 	file->bytes = file->used;
 	return true;
