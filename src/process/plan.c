@@ -163,7 +163,7 @@ int ayrei_plan_add_sink(struct ayre_pipeline *pipeline, struct ayrei_fan *fan, i
 
 static int add_consumers(struct ayre_pipeline *pipeline, struct ayrei_fan *fan)
 {
-	size_t index, count = 0;
+	size_t index = 0, count = 0;
 	int result = 0;
 
 	for (size_t i = 0; result == 0 && i < pipeline->connection_count; i++) {
