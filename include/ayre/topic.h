@@ -297,10 +297,10 @@ struct ayre_subscriber_options {
 	int64_t from_value;
 	const struct ayre_topic_options *topic; /* as for publishers */
 	/*
-	 * AYRE_SPIN_..., or a number of nanoseconds. A call that waits and has caught up with eight
-	 * messages or more, which came faster than they were read, first stays away for up to 8
-	 * microseconds, and less than it may spin, so that more of them gather: a stream gets twice as
-	 * fast by it. Who wants each message at once says AYRE_SPIN_FOREVER.
+	 * AYRE_SPIN_..., or a number of nanoseconds. receive() and peek() that wait and have caught up
+	 * with eight messages or more, which came faster than they were read, first stay away for up to
+	 * 8 microseconds, and less than they may spin, so that more of them gather: a stream gets twice
+	 * as fast by it. Who wants each message at once says AYRE_SPIN_FOREVER.
 	 */
 	int64_t spin_ns;
 };
