@@ -423,13 +423,14 @@ struct ayre_subscriber_info {
 	uint64_t missed;            /* messages that were overwritten before they were read */
 	uint32_t publishers;        /* lanes known, whoever has left them */
 	uint32_t publishers_live;   /* of these: somebody publishes, as far as was looked */
-	uint32_t publishers_lost;   /* of these: the last publisher died without closing */
-	uint32_t publishers_broken; /* and have broken the format */
+	uint32_t publishers_lost;   /* that died without closing, also if others took their lanes */
+	uint32_t publishers_broken; /* that have broken the format */
 	uint64_t lost_publisher;    /* one that was lost, and its last message; UINT64_MAX: none */
 	uint64_t lost_sequence;
 	uint64_t sleeps; /* times that it went to sleep */
 	/* 1: publishers wait for it. 0: it may miss messages: its wish, the topic's, or it may not publish */
 	uint32_t waited_for;
+	uint64_t broken_publisher; /* the last that broke the format; UINT64_MAX: none */
 };
 
 /** ayre_subscriber_get_info() - 0, or -EINVAL if the struct's size is not set. Since 0.1. */

@@ -22,7 +22,7 @@ static const struct topic_entry round_entries[] = {
 
 static const struct bench_row round_rows[] = {
 	ROW("line", "one cache line each way", BENCH_FLOOR, ROUND_LINE),
-	ROW("in_band", "bare ring, headers in band", BENCH_FLOOR, ROUND_BARE),
+	ROW("in_band", "bare ring, headers in band", BENCH_PEER, ROUND_BARE),
 	ROW("ring", "minimal ring with an index", BENCH_PEER, ROUND_RING),
 	ROW("copied", "ayre: send, receive", BENCH_AYRE, ROUND_COPIED),
 	ROW("in_place", "ayre: reserve, commit; peek, release", BENCH_AYRE, ROUND_PLACED),

@@ -105,8 +105,9 @@ static int report(struct receiving *receiving, int code)
 	receiving->troubled = true;
 	switch (code) {
 	case -EPROTO:
-		output_note("%s: a publisher broke the format: it is left alone from here on",
-		            receiving->topic);
+		output_note("%s: publisher %016" PRIx64
+		            " broke the format: it is left alone from here on",
+		            receiving->topic, get_info(receiving).broken_publisher);
 		return EXIT_DONE;
 	case -EMFILE:
 	case -ENFILE:

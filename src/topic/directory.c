@@ -58,8 +58,8 @@ static int judge(const struct ayrei_topic_layout *copy, const struct stat *statu
 	if (!is_ring(copy->ring_bytes) || copy->header_bytes < sizeof(struct ayrei_lane_layout) ||
 	    copy->header_bytes % sizeof(struct ayrei_lane_layout) != 0 ||
 	    copy->header_bytes > 1u << 20 || (copy->mode & ~0666u) ||
-	    copy->tag_bytes > AYRE_TOPIC_TAG_MAX || copy->tag[copy->tag_bytes] != '\0' ||
-	    copy->uid != status->st_uid)
+	    (copy->policy & ~AYREI_POLICY_LOSSY) || copy->tag_bytes > AYRE_TOPIC_TAG_MAX ||
+	    copy->tag[copy->tag_bytes] != '\0' || copy->uid != status->st_uid)
 		return damaged(label, "its file 'topic' says what cannot be: remove the topic",
 		               error);
 	if (copy->header_bytes % ayrei_page_bytes() != 0 ||

@@ -237,6 +237,8 @@ enum ayrei_record_kind {
 	AYREI_RECORD_CLOSED = 3, /* its publisher has closed */
 };
 #define AYREI_RECORD_STAMPED 1u /* its first 8 bytes are a time, CLOCK_REALTIME in ns */
+/* Of a closed one: it died without a word, and whoever took the lane over says so. */
+#define AYREI_RECORD_DIED 2u
 
-/* What a publisher keeps free behind its last record: room to say that it closes. */
+/* What a publisher keeps free behind its last record: room to say that it closes, or that it died. */
 #define AYREI_LANE_SLACK 32u

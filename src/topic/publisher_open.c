@@ -279,6 +279,19 @@ static int make_lane(struct ayre_publisher *publisher, struct ayre_error *error)
 	return 0;
 }
 
+/*
+ * Who reads on from the dead one's messages to ours would never learn of its death. The room is what it
+ * kept to say that it closes.
+ */
+static void say_died(struct ayre_publisher *publisher)
+{
+	if (publisher->was_closed)
+		return;
+	ayrei_lane_commit(&publisher->lane,
+	                  ayrei_record_pack(0, AYREI_RECORD_CLOSED, AYREI_RECORD_DIED));
+	publisher->was_closed = true;
+}
+
 static int take_lane(struct ayre_publisher *publisher, struct ayre_error *error)
 {
 	struct search search = {.seen = 0};
@@ -293,6 +306,7 @@ static int take_lane(struct ayre_publisher *publisher, struct ayre_error *error)
 		if (!try_lane(publisher, search.ids[i]))
 			continue;
 		sign(publisher->lane.layout);
+		say_died(publisher);
 		return check_permission(publisher, publisher->file, error);
 	}
 	return make_lane(publisher, error);

@@ -59,12 +59,14 @@ static inline uint64_t ayrei_record_bytes_max(uint64_t ring_bytes)
 static inline bool ayrei_record_is_valid(uint64_t header, uint64_t ring_bytes)
 {
 	struct ayrei_record record = ayrei_record_unpack(header);
+	unsigned int known =
+		record.kind == AYREI_RECORD_CLOSED ? AYREI_RECORD_DIED : AYREI_RECORD_STAMPED;
 	uint64_t least = (record.flags & AYREI_RECORD_STAMPED ? 8u : 0u) +
 	                 (record.kind == AYREI_RECORD_LARGE ? 8u : 0u);
 
 	return record.kind >= AYREI_RECORD_MESSAGE && record.kind <= AYREI_RECORD_CLOSED &&
-	       (record.flags & ~AYREI_RECORD_STAMPED) == 0 && record.rest == 0 &&
-	       record.bytes >= least && record.bytes <= ayrei_record_bytes_max(ring_bytes);
+	       (record.flags & ~known) == 0 && record.rest == 0 && record.bytes >= least &&
+	       record.bytes <= ayrei_record_bytes_max(ring_bytes);
 }
 
 /* Of a valid record, the size of its message: 0 if it is none. bytes: those behind the header. */

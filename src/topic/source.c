@@ -216,6 +216,37 @@ static void set_reader(struct ayrei_source *source, size_t header_bytes, uint64_
 	source->reader.mask = ring_bytes - 1;
 }
 
+/* One of somebody who may publish, and nothing that can be read: told once. */
+static int refuse(struct ayre_subscriber *subscriber, uint64_t id)
+{
+	void *grown;
+
+	for (size_t i = 0; i < subscriber->refused_count; i++)
+		if (subscriber->refused[i] == id)
+			return 0;
+	grown = reallocarray(subscriber->refused, subscriber->refused_count + 1, sizeof(id));
+	if (!grown)
+		return -ENOMEM;
+	subscriber->refused = grown;
+	subscriber->refused[subscriber->refused_count++] = id;
+	subscriber->broken_publisher = id;
+	subscriber->trouble = -EPROTO;
+	return 0;
+}
+
+/* What cannot be opened as a lane: does it matter whose it is? */
+static int refuse_unopened(struct ayre_subscriber *subscriber, uint64_t id)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+
+	ayrei_peer_path(&subscriber->topic, AYREI_PEER_PUBLISHER, id, "", path);
+	if (ayrei_path_status(path, false, &status) < 0 ||
+	    !ayrei_topic_may_publish(&subscriber->topic, &status))
+		return 0;
+	return refuse(subscriber, id);
+}
+
 /* Negative: it cannot be listened to. 0: it is, or it is nobody. */
 static int attach(struct ayre_subscriber *subscriber, uint64_t id, bool ring)
 {
@@ -226,11 +257,11 @@ static int attach(struct ayre_subscriber *subscriber, uint64_t id, bool ring)
 	                                       topic->header_bytes + topic->ring_bytes, &status);
 	int result, live;
 
-	/* Gone, or nothing that we could believe, or not from one who may publish. */
-	if (fd == -ENOENT || fd == -EPROTO)
+	/* Gone, or not from one who may publish. */
+	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
-		return fd;
+		return fd == -EPROTO ? refuse_unopened(subscriber, id) : fd;
 	if (!ayrei_topic_may_publish(&subscriber->topic, &status))
 		return 0;
 	source.uid = status.st_uid;
@@ -238,12 +269,12 @@ static int attach(struct ayre_subscriber *subscriber, uint64_t id, bool ring)
 	                          false);
 	/* Cut short meanwhile. */
 	if (result < 0)
-		return result == -ESTALE ? 0 : result;
+		return result == -ESTALE ? refuse(subscriber, id) : result;
 	set_reader(&source, topic->header_bytes, topic->ring_bytes);
 	if (!is_lane(source.reader.layout, topic->generation, id, topic->header_bytes,
 	             topic->ring_bytes)) {
 		ayrei_shared_unmap(&source.map);
-		return 0;
+		return refuse(subscriber, id);
 	}
 	result = open_bell(subscriber, &source, subscriber->source_count);
 	if (result < 0) {
@@ -261,7 +292,7 @@ static int attach(struct ayre_subscriber *subscriber, uint64_t id, bool ring)
 		ayrei_bell_ring(source.bell, AYREI_BELL_JOIN);
 	result = add(subscriber, &source);
 	/* It lies from the beginning. */
-	return result == -EPROTO ? 0 : result;
+	return result == -EPROTO ? refuse(subscriber, id) : result;
 }
 
 int ayrei_source_adopt(struct ayre_subscriber *subscriber, int lane, int bell, uint64_t ring_bytes)
@@ -324,6 +355,7 @@ void ayrei_source_check(struct ayre_subscriber *subscriber, struct ayrei_source 
 int ayrei_source_break(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
 	source->state = AYREI_SOURCE_BROKEN;
+	subscriber->broken_publisher = source->id;
 	close_bell(subscriber, source);
 	ayrei_subscriber_forget_maps(subscriber);
 	return -EPROTO;

@@ -46,6 +46,38 @@ static inline int empty(struct ayre_subscriber *subscriber, struct ayrei_source 
 	return NOTHING;
 }
 
+/* It was left before we came: then its death is none of ours. */
+static void note_death(struct ayrei_source *source)
+{
+	if (ayrei_source_was_closed(source))
+		return;
+	source->deaths++;
+	source->lost_at = source->reader.sequence;
+}
+
+static void pass(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                 struct ayrei_record record)
+{
+	if (record.flags & AYREI_RECORD_DIED)
+		note_death(source);
+	source->closed_at = ayrei_record_end(source->reader.position, record.bytes);
+	advance(subscriber, source, source->closed_at);
+}
+
+void ayrei_source_pass_closed(struct ayrei_source *source, struct ayre_subscriber *subscriber)
+{
+	/* There are never two in a row of an honest publisher. */
+	for (int i = 0; i < 2; i++) {
+		uint64_t header = ayrei_reader_header(&source->reader);
+
+		if (ayrei_record_unpack(header).kind != AYREI_RECORD_CLOSED ||
+		    !ayrei_record_is_valid(header, source->reader.mask + 1) ||
+		    !ayrei_reader_is_intact(&source->reader, source->reader.position))
+			return;
+		pass(subscriber, source, ayrei_record_unpack(header));
+	}
+}
+
 /* Everything that is no plain message. */
 static int look_closer(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                        uint64_t header, struct ayre_message *message)
@@ -68,8 +100,7 @@ static int look_closer(struct ayre_subscriber *subscriber, struct ayrei_source *
 	if (!valid || ayrei_shared_is_lost(&source->map))
 		return ayrei_source_break(subscriber, source);
 	if (record.kind == AYREI_RECORD_CLOSED) {
-		source->closed_at = ayrei_record_end(source->reader.position, record.bytes);
-		advance(subscriber, source, source->closed_at);
+		pass(subscriber, source, record);
 		return AGAIN;
 	}
 	message->data = record.kind == AYREI_RECORD_MESSAGE ? bytes : NULL;
@@ -451,13 +482,15 @@ static size_t peek_on(struct ayre_subscriber *subscriber, struct ayre_message *m
 
 	for (; count < most; count++) {
 		const char *bytes;
-		uint64_t header, stamp;
+		uint64_t header, stamp, end;
 		int64_t time_ns = -1;
 
 		reader.position = subscriber->peeked_end;
 		header = ayrei_reader_header(&reader);
-		if (!is_simple(header, reader.mask + 1) ||
-		    subscriber->peeked_end - subscriber->peeked_begin > reader.mask / 2)
+		if (!is_simple(header, reader.mask + 1))
+			break;
+		end = ayrei_record_end(reader.position, (uint32_t)header);
+		if (end - subscriber->peeked_begin > (reader.mask + 1) / 2)
 			break;
 		bytes = reader.ring + (reader.position & reader.mask) + AYREI_RECORD_HEADER;
 		stamp = header >> 32 == AYREI_RECORD_MESSAGE ? 0 : sizeof(time_ns);
@@ -470,7 +503,7 @@ static size_t peek_on(struct ayre_subscriber *subscriber, struct ayre_message *m
 			.sequence = reader.sequence + count,
 			.time_ns = time_ns,
 		};
-		subscriber->peeked_end = ayrei_record_end(reader.position, (uint32_t)header);
+		subscriber->peeked_end = end;
 	}
 	return count;
 }

@@ -41,6 +41,8 @@ struct ayrei_source {
 	uint32_t uid;        /* whose lane it is: the files beside it have to be, too */
 	enum ayrei_source_state state;
 	uint64_t closed_at; /* behind the last record that said that its publisher closed */
+	uint64_t deaths;    /* publishers that died before the present one came */
+	uint64_t lost_at;   /* the number that the last of them would have used next */
 	bool counts;        /* its end is one of those that are waited for, with UNTIL_CLOSED */
 };
 
@@ -73,9 +75,11 @@ struct ayre_subscriber {
 	struct ayrei_gathering gathering;
 	uint64_t id;
 	uint64_t missed, sleeps;
-	uint64_t lost_publisher, lost_sequence;
-	int64_t noticed_ns;    /* when the bell was last looked at */
-	unsigned int rotation; /* of ayre_subscribers_wait() */
+	uint64_t *refused; /* lanes that are none, and were told of */
+	size_t refused_count;
+	uint64_t broken_publisher; /* the last that was told of; UINT64_MAX: none */
+	int64_t noticed_ns;        /* when the bell was last looked at */
+	unsigned int rotation;     /* of ayre_subscribers_wait() */
 	int file, bell, set;
 	int trouble;      /* to be told once: a lane that cannot be listened to */
 	bool looks_again; /* a look through the directory has failed */
@@ -126,6 +130,12 @@ int ayrei_source_break(struct ayre_subscriber *subscriber, struct ayrei_source *
 int ayrei_source_catch_up(struct ayre_subscriber *subscriber, struct ayrei_source *source);
 /* Says how far we are, and rings if its publisher waits for that. */
 void ayrei_source_publish(struct ayrei_source *source, struct ayre_subscriber *subscriber);
+
+/*
+ * Goes past records that are no messages, as far as they are there: their publishers closed, or died. What makes
+ * no sense stays for whoever reads it.
+ */
+void ayrei_source_pass_closed(struct ayrei_source *source, struct ayre_subscriber *subscriber);
 
 /* Is somebody waiting for us to read, who has not been told that we have? */
 static inline bool ayrei_source_is_awaited(const struct ayrei_source *source)

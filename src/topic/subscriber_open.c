@@ -41,6 +41,7 @@ struct ayre_subscriber *ayrei_subscriber_new(const struct ayre_subscriber_option
 	subscriber->bell = -1;
 	subscriber->set = -1;
 	subscriber->join = &subscriber->no_join;
+	subscriber->broken_publisher = UINT64_MAX;
 	subscriber->options = *options;
 	subscriber->no_barrier = !ayrei_barrier_is_known();
 	subscriber->waited_for = !(options->flags & AYRE_SUBSCRIBER_LOSSY);
@@ -226,6 +227,7 @@ void ayre_subscriber_close(struct ayre_subscriber *subscriber)
 	for (size_t i = 0; i < subscriber->source_count; i++)
 		ayrei_source_let_go(subscriber, &subscriber->sources[i]);
 	free(subscriber->sources);
+	free(subscriber->refused);
 	if (subscriber->topic.directory >= 0 && subscriber->id) {
 		/* The cursor last: as long as it is there, others know by it whose the bell is. */
 		(void)!ayrei_file_unlink(own_path(subscriber, ".bell", path));

@@ -63,7 +63,7 @@ static int find_end(const struct ayre_subscriber *subscriber)
 		     (subscriber->topic.directory >= 0 || !ayrei_source_was_closed(source))))
 			return 0;
 		seen = true;
-		lost |= is_lost(source);
+		lost |= is_lost(source) || source->deaths > 0;
 	}
 	return !seen ? 0 : lost ? -EOWNERDEAD : -EPIPE;
 }
@@ -94,6 +94,7 @@ bool ayrei_subscriber_is_ready(struct ayre_subscriber *subscriber)
 	for (size_t i = 0; i < subscriber->source_count; i++) {
 		struct ayrei_source *source = &subscriber->sources[i];
 
+		ayrei_source_pass_closed(source, subscriber);
 		if (has_something(source))
 			return true;
 		if (ayrei_source_is_awaited(source))
@@ -512,6 +513,8 @@ int ayre_subscriber_get_info(const struct ayre_subscriber *subscriber,
 		.publishers = (uint32_t)subscriber->source_count,
 		.lost_publisher = UINT64_MAX,
 		.lost_sequence = UINT64_MAX,
+		.broken_publisher = subscriber->broken_publisher,
+		.publishers_broken = (uint32_t)subscriber->refused_count,
 		.sleeps = subscriber->sleeps,
 		.waited_for = subscriber->waited_for,
 	};
@@ -522,6 +525,11 @@ int ayre_subscriber_get_info(const struct ayre_subscriber *subscriber,
 		info.received += ayrei_source_received(source);
 		info.publishers_live += source->state == AYREI_SOURCE_LIVE;
 		info.publishers_broken += source->state == AYREI_SOURCE_BROKEN;
+		if (source->deaths) {
+			info.publishers_lost += (uint32_t)source->deaths;
+			info.lost_publisher = source->id;
+			info.lost_sequence = source->lost_at - 1;
+		}
 		if (is_lost(source)) {
 			info.publishers_lost++;
 			info.lost_publisher = source->id;

@@ -43,7 +43,7 @@ CHECKPOINTS = [(512 + 32 * i) // 8 for i in range(32)]
 ENTRY_COUNT, ENTRIES, ENTRY = 64 // 8, 2176 // 8, 32 // 8
 
 MESSAGE, LARGE, CLOSED = 1, 2, 3
-STAMPED = 1
+STAMPED, DIED = 1, 2
 LOSSY, NEEDS_FENCE = 1, 2
 
 
@@ -112,6 +112,8 @@ class Topic:
                 or self.header_bytes % page or self.mode & ~0o666 or tag_bytes > 191
                 or tag[tag_bytes] != 0 or self.uid != owner):
             raise Refused("it says what cannot be")
+        if policy > 1:
+            raise Refused(f"a policy of {policy}")
         self.is_lossy = bool(policy & 1)
         self.tag = tag[:tag_bytes].decode("utf-8", "backslashreplace")
 
@@ -239,7 +241,8 @@ class Lane:
         if header == 0:
             return None
         least = (8 if flags & STAMPED else 0) + (8 if kind == LARGE else 0)
-        if (kind not in (MESSAGE, LARGE, CLOSED) or flags & ~STAMPED or header >> 48
+        known = DIED if kind == CLOSED else STAMPED
+        if (kind not in (MESSAGE, LARGE, CLOSED) or flags & ~known or header >> 48
                 or not least <= count <= self.ring_bytes // 4):
             raise Refused(f"a header of {header:#x} at {self.position}")
         return kind, flags, body

@@ -419,10 +419,77 @@ TOPIC_TEST(a_deadline_holds_whatever_flaps)
 	return 0;
 }
 
+/* --- lanes that are none --- */
+
+static void spoil_nothing(struct forged *lane)
+{
+	(void)lane;
+}
+
+static void spoil_magic(struct forged *lane)
+{
+	lane->lane->magic[0] ^= 1;
+}
+
+static void spoil_limit(struct forged *lane)
+{
+	lane->lane->limit = UINT64_MAX;
+}
+
+static void spoil_checkpoints(struct forged *lane)
+{
+	memset(lane->lane->checkpoints, 0, sizeof(lane->lane->checkpoints));
+}
+
+static void spoil_size(struct forged *lane)
+{
+	require(ftruncate(lane->fd, 4096) == 0);
+}
+
+static void spoil_ring_size(struct forged *lane)
+{
+	lane->lane->ring_bytes *= 2;
+}
+
+/* Of somebody who may publish, so that its messages are missed: it is told, once, and the others go on. */
+TOPIC_TEST(a_lane_that_is_none_is_told_of)
+{
+	static void (*const spoil[])(struct forged *) = {spoil_nothing, spoil_magic,
+	                                                 spoil_limit,   spoil_checkpoints,
+	                                                 spoil_size,    spoil_ring_size};
+
+	for (size_t i = 0; i < sizeof(spoil) / sizeof(*spoil); i++) {
+		struct ayre_publisher *publisher = an_honest_publisher();
+		struct ayre_subscriber *subscriber;
+		struct ayre_subscriber_info info;
+		struct forged lane;
+		uint64_t number;
+
+		forge_lane(&lane, generation);
+		spoil[i](&lane);
+		subscriber = an_honest_subscriber();
+		for (int j = 0; j < 3; j++) {
+			ssize_t got = ayre_subscriber_try_receive(subscriber, &number, 8, NULL);
+
+			require(got == (i > 0 && j == 0 ? -EPROTO : -EAGAIN));
+			change_join(1);
+			ring_bells("sub.", AYREI_BELL_JOIN, 1);
+		}
+		talk(publisher, subscriber);
+		info = info_of_subscriber(subscriber);
+		require(info.publishers_broken == (i > 0));
+		require(info.broken_publisher == (i > 0 ? lane.id : UINT64_MAX));
+		drop_forged(&lane, true);
+		done(publisher, subscriber);
+	}
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		counted_test(what_cannot_be_opened_is_nobody),
+		counted_test(a_lane_that_is_none_is_told_of),
 		counted_test(a_cursor_of_any_size_stops_nobody),
 		counted_test(a_bell_that_is_taken_stops_nobody),
 		counted_test(a_size_that_is_only_said_is_no_message),

@@ -301,9 +301,92 @@ TOPIC_TEST(after_a_death_the_next_one_is_read_on)
 	return 0;
 }
 
+/* A publisher that stands for as long as the others come and go; then its subscriber's end. */
+static void end_after_successors(struct victim *victim, uint64_t count, int end, uint64_t deaths)
+{
+	struct ayre_publisher *stands = publish(NULL, NAME);
+	struct ayre_subscriber *subscriber = until_closed(AYRE_FROM_NEXT);
+	struct ayre_subscriber_info info;
+	uint64_t left = count + 3;
+
+	end_of_victim(victim, count, end == -EPIPE, end == -EOWNERDEAD);
+	/* It takes over what was left, and closes. */
+	end_of_victim(victim, 3, true, false);
+	ayre_publisher_close(stands);
+	while (left-- > 0)
+		require(receive_number(subscriber) < count + 3);
+	is_at_its_end(subscriber, end);
+	info = info_of_subscriber(subscriber);
+	require(info.publishers == 2 && info.publishers_lost == deaths);
+	require(info.lost_sequence == (deaths ? count - 1 : UINT64_MAX));
+	ayre_subscriber_close(subscriber);
+	/* Who comes now and reads all of it is told as well. */
+	subscriber = until_closed(AYRE_FROM_OLDEST);
+	while (try_one(subscriber) == 8)
+		;
+	is_at_its_end(subscriber, end);
+	ayre_subscriber_close(subscriber);
+	remove_topic(NAME);
+}
+
+TOPIC_TEST(a_death_is_told_although_another_takes_the_lane)
+{
+	struct victim *victim = share_memory(sizeof(*victim));
+
+	for (uint64_t count = 0; count < 100; count = 2 * count + 1) {
+		end_after_successors(victim, count, -EOWNERDEAD, 1);
+		end_after_successors(victim, count, -EPIPE, 0);
+	}
+	unshare_memory(victim, sizeof(*victim));
+	return 0;
+}
+
+/* It was over before we came. */
+TOPIC_TEST(a_death_before_we_came_is_none_of_ours)
+{
+	struct victim *victim = share_memory(sizeof(*victim));
+	struct ayre_subscriber *subscriber;
+
+	end_of_victim(victim, 2, false, true);
+	subscriber = until_closed(AYRE_FROM_NEXT);
+	require(try_one(subscriber) == -EAGAIN);
+	end_of_victim(victim, 1, true, false);
+	require(receive_number(subscriber) == 0);
+	is_at_its_end(subscriber, -EPIPE);
+	require(info_of_subscriber(subscriber).publishers_lost == 0);
+	ayre_subscriber_close(subscriber);
+	unshare_memory(victim, sizeof(*victim));
+	remove_topic(NAME);
+	return 0;
+}
+
+/* What a publisher says when it closes is nothing to receive. */
+TOPIC_TEST(a_publisher_that_closed_is_nothing_to_wait_for)
+{
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	struct ayre_subscriber *const alone[] = {subscriber};
+
+	for (uint64_t i = 0; i < 50; i++) {
+		struct ayre_publisher *publisher = publish(NULL, NAME);
+
+		if (i % 2)
+			send_number(publisher, i);
+		ayre_publisher_close(publisher);
+		while (ayre_subscribers_wait(alone, 1, in_ms(5)) == 0)
+			require(try_one(subscriber) == 8);
+	}
+	require(info_of_subscriber(subscriber).received == 25);
+	ayre_subscriber_close(subscriber);
+	remove_topic(NAME);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		counted_test(a_death_is_told_although_another_takes_the_lane),
+		counted_test(a_death_before_we_came_is_none_of_ours),
+		counted_test(a_publisher_that_closed_is_nothing_to_wait_for),
 		counted_test(all_is_read_before_the_end_is_told),
 		counted_test(without_a_publisher_there_is_no_end),
 		counted_test(one_that_closed_long_ago_ends_when_it_is_read),

@@ -125,6 +125,36 @@ TOPIC_TEST(a_batch_is_as_many_as_are_there)
 	return 0;
 }
 
+/* Else its publisher could wait for what is being looked at. */
+TOPIC_TEST(a_batch_is_no_more_than_half_a_ring)
+{
+	struct ayre_publisher *publisher = publish(PUBLISHER(RING(4096)), NAME);
+	struct ayre_subscriber *subscriber = subscribe(NULL, NAME);
+	struct ayre_message messages[64];
+
+	for (uint32_t bytes = 1; bytes <= 1024; bytes += 31) {
+		uint32_t sent = 0, seen = 0;
+		char data[1024];
+
+		write_pattern(data, bytes, 0);
+		while (ayre_publisher_try_send(publisher, data, bytes) == 0)
+			sent++;
+		while (seen < sent) {
+			ssize_t got = ayre_subscriber_try_peek_batch(subscriber, messages, 64);
+			const char *first = messages[0].data;
+
+			require(got > 0);
+			require((const char *)messages[got - 1].data + bytes - (first - 8) <= 2048);
+			require(ayre_subscriber_release(subscriber) == 0);
+			seen += (uint32_t)got;
+		}
+	}
+	ayre_subscriber_close(subscriber);
+	ayre_publisher_close(publisher);
+	remove_topic(NAME);
+	return 0;
+}
+
 TOPIC_TEST(a_batch_is_of_one_publisher)
 {
 	struct ayre_publisher *publishers[3];
@@ -443,6 +473,7 @@ int main(void)
 		counted_test(what_was_peeked_and_not_released_can_be_received),
 		counted_test(closing_lets_go_of_what_was_peeked),
 		counted_test(a_batch_is_as_many_as_are_there),
+		counted_test(a_batch_is_no_more_than_half_a_ring),
 		counted_test(a_batch_is_of_one_publisher),
 		counted_test(a_message_that_is_too_large_for_the_buffer_stays),
 		counted_test(publishers_take_turns),

@@ -16,6 +16,7 @@
 #define COMPATIBLE   16
 #define INCOMPATIBLE 20
 #define RING_BYTES   48
+#define POLICY       56
 #define MODE         60
 #define UID          64
 #define TAG_BYTES    72
@@ -127,6 +128,7 @@ TOPIC_TEST(what_cannot_be_is_refused_although_its_checksum_is_right)
 		{HEADER_BYTES, 4, 0, -EPROTO},
 		{HEADER_BYTES, 4, 4095, -EPROTO},
 		{HEADER_BYTES, 4, 1u << 21, -EPROTO},
+		{POLICY, 4, 2, -EPROTO},
 		{MODE, 4, 0777, -EPROTO},
 		{UID, 4, 4242, -EPROTO},
 		{TAG_BYTES, 4, AYRE_TOPIC_TAG_MAX + 1, -EPROTO},
