@@ -17,7 +17,7 @@
 #include <jansson.h>
 
 #define BENCH_ROUNDS_MAX 31
-#define BENCH_ROWS_MAX 16
+#define BENCH_ROWS_MAX   16
 #define BENCH_GROUPS_MAX 24
 
 struct bench_settings {
