@@ -16,3 +16,4 @@
 #include <ayre/topic.h>
 #include <ayre/topic_list.h>
 #include <ayre/version.h>
+#include <ayre/worker.h>

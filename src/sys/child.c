@@ -16,6 +16,7 @@
 
 #include "sys/file.h"
 #include "sys/pipe.h"
+#include "sys/raw.h"
 #include "sys/result.h"
 
 /* linux/pidfd.h: GET_INFO since Linux 6.13, EXIT since 6.15, signals to a group since 6.9. */
@@ -147,6 +148,24 @@ void ayrei_child_abandon(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	(void)AYREI_RETRY(waitpid(pid, NULL, 0));
+}
+
+pid_t ayrei_child_fork(void)
+{
+	/* No signal at its end, and no new stack. */
+	return (pid_t)ayrei_raw_call(SYS_clone, 0, 0, 0, 0, 0);
+}
+
+void ayrei_child_exit_telling(int fd, const void *message, size_t length)
+{
+	/* A failure is told by silence. */
+	(void)!write(fd, message, length);
+	_exit(0);
+}
+
+void ayrei_child_await(pid_t pid)
+{
+	(void)AYREI_RETRY(waitpid(pid, NULL, __WCLONE));
 }
 
 static int64_t find_number(const char *text, const char *label)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -34,6 +35,16 @@ void ayrei_child_reap(int pidfd);
 
 /* Kills and reaps a child that there is no pidfd of. */
 void ayrei_child_abandon(pid_t pid);
+
+/*
+ * A copy of the calling thread, in a process that neither SIGCHLD nor the host's waits tell of. 0: this
+ * is it, and it may call nothing that other threads could hold a lock of.
+ */
+pid_t ayrei_child_fork(void);
+/* Its end: a message of up to PIPE_BUF bytes for its parent, by two system calls. */
+void ayrei_child_exit_telling(int fd, const void *message, size_t length) __attribute__((noreturn));
+/* Waits until it has ended. */
+void ayrei_child_await(pid_t pid);
 
 /* What its calls read and wrote, until it is reaped. */
 int ayrei_child_bytes(pid_t pid, int64_t *ret_read, int64_t *ret_written);

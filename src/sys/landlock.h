@@ -1,0 +1,12 @@
+/*
+ * Landlock, as verbs on the calling thread. Every one returns zero or more, or a negative errno.
+ */
+#pragma once
+
+/* Which ABI the kernel has, from 1. -ENOSYS: none; -EOPNOTSUPP: it is switched off. */
+int ayrei_landlock_abi(void);
+/*
+ * Forbids everything that this ABI knows how to forbid, on all objects, for good: files that are
+ * not open yet, TCP, abstract sockets and signals outside. Needs no_new_privs.
+ */
+int ayrei_landlock_forbid_all(int abi);

@@ -1,0 +1,37 @@
+/*
+ * What a process gives up of itself, for good, as verbs. Every one returns zero or more, or a
+ * negative errno.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sock_filter;
+
+/* 1: this is the only thread; 0: there are others, which none of this would reach. */
+int ayrei_thread_is_alone(void);
+
+/* From now on exec gives nothing that the process does not have. */
+int ayrei_privileges_no_new(void);
+/* No other process of this user may look into its memory, trace it, or take its descriptors. */
+int ayrei_process_hide(void);
+/* All capabilities, in every set that can be written. */
+int ayrei_capabilities_drop(void);
+/* Memory that is or was writable never becomes executable (Linux 6.3). */
+int ayrei_code_freeze(void);
+/* Readable memory is not executable memory, which old programs can ask for. */
+int ayrei_personality_reset(void);
+
+/* Closes all descriptors but these, which have to be open: -EBADF. Any order, doubles allowed. */
+int ayrei_descriptors_close_but(const int *kept, size_t count);
+
+/* Of the calling process, soft and hard, and never more than it has. resource: RLIMIT_... */
+int ayrei_limit_lower(int resource, uint64_t value);
+/* What is mapped now, as RLIMIT_AS counts. Needs /proc. */
+int64_t ayrei_address_space_bytes(void);
+
+/* Has the kernel filters that can end a process? 0, or why not. */
+int ayrei_filter_probe(void);
+/* Every system call of this thread is judged by it from now on. Needs no_new_privs. */
+int ayrei_filter_load(const struct sock_filter *program, size_t length);

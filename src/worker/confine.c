@@ -1,0 +1,134 @@
+/*
+ * Locking down the calling process, layer by layer.
+ *
+ * Invariant: success means that every layer holds that has to, and the posture names no layer that
+ * does not. The order is part of it:
+ *
+ *	namespaces       while /proc/self can still be written: an undumpable process may not
+ *	no-new-privs     before Landlock and seccomp, which ask for it
+ *	undumpable       after the namespaces, which make the process dumpable again or not as they like
+ *	capabilities     after the namespaces, which give all of them
+ *	descriptors      before Landlock, which does not reach what is open
+ *	landlock         while a descriptor can still be had
+ *	limits           when nothing needs to be opened any more
+ *	code             before seccomp, which forbids prctl
+ *	seccomp          last: it forbids all of the above
+ */
+#include "worker/confine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "sys/privilege.h"
+
+#define ALL_LAYERS ((1u << AYRE_LAYER_COUNT) - 1)
+
+static const struct {
+	enum ayre_layer layer;
+	int (*lay)(struct ayrei_confinement *confinement);
+} steps[AYRE_LAYER_COUNT] = {
+	{AYRE_LAYER_NAMESPACES, ayrei_confine_namespaces},
+	{AYRE_LAYER_NO_NEW_PRIVS, ayrei_confine_no_new_privs},
+	{AYRE_LAYER_UNDUMPABLE, ayrei_confine_undumpable},
+	{AYRE_LAYER_CAPABILITIES, ayrei_confine_capabilities},
+	{AYRE_LAYER_DESCRIPTORS, ayrei_confine_descriptors},
+	{AYRE_LAYER_LANDLOCK, ayrei_confine_landlock},
+	{AYRE_LAYER_LIMITS, ayrei_confine_limits},
+	{AYRE_LAYER_CODE, ayrei_confine_code},
+	{AYRE_LAYER_SECCOMP, ayrei_confine_seccomp},
+};
+
+/* By the number of the layer's bit. */
+static const char *const names[AYRE_LAYER_COUNT] = {
+	"no-new-privs", "undumpable", "capabilities", "descriptors", "landlock",
+	"limits",       "seccomp",    "namespaces",   "code",
+};
+
+static int number_of(uint32_t layer)
+{
+	return layer && !(layer & (layer - 1)) && layer & ALL_LAYERS ? __builtin_ctz(layer) : -1;
+}
+
+const char *ayre_layer_name(uint32_t layer)
+{
+	int number = number_of(layer);
+
+	return number < 0 ? NULL : names[number];
+}
+
+int ayre_layer_by_name(const char *name)
+{
+	for (int i = 0; name && i < AYRE_LAYER_COUNT; i++)
+		if (strcmp(names[i], name) == 0)
+			return 1 << i;
+	return -EINVAL;
+}
+
+static int check_options(const struct ayre_confine_options *options, struct ayre_error *error)
+{
+	if (options->without & ~ALL_LAYERS || options->require & ~ALL_LAYERS)
+		return ayrei_fail(error, -EINVAL, "confine", "layers", "there is no such layer");
+	if (options->flags & ~(uint32_t)AYRE_CONFINE_REPORT)
+		return ayrei_fail(error, -EINVAL, "confine", "flags", "there is no such flag");
+	if (options->keep_count > 0 && !options->keep)
+		return ayrei_fail(error, -EINVAL, "confine", "descriptors", NULL);
+	return 0;
+}
+
+/* Landlock and seccomp bind the thread that asks; one that was left out could undo all of it. */
+static int check_alone(struct ayre_error *error)
+{
+	int alone = ayrei_thread_is_alone();
+
+	if (alone < 0)
+		return ayrei_fail(error, alone, "confine", "threads",
+		                  "whether there are others cannot be told");
+	return alone ? 0
+	             : ayrei_fail(error, -EBUSY, "confine", "threads",
+	                          "there are others, which the layers would not reach");
+}
+
+static int lay_all(struct ayrei_confinement *confinement, struct ayre_error *error)
+{
+	const struct ayre_confine_options *options = &confinement->options;
+	uint32_t mandatory = (AYRE_LAYERS_MANDATORY & ~options->without) | options->require;
+	struct ayre_posture *posture = &confinement->posture;
+
+	for (int i = 0; i < AYRE_LAYER_COUNT; i++) {
+		uint32_t layer = steps[i].layer;
+		int number = number_of(layer);
+		int code = steps[i].lay(confinement);
+
+		posture->codes[number] = code;
+		if (code >= 0)
+			posture->layers |= layer;
+		else if (layer & mandatory)
+			return ayrei_fail(error, code, "confine", names[number],
+			                  "this layer has to hold, and does not");
+	}
+	posture->confined = (posture->layers & AYRE_LAYERS_CONFINED) == AYRE_LAYERS_CONFINED;
+	return 0;
+}
+
+int ayre_confine(const struct ayre_confine_options *options, struct ayre_posture *ret_posture,
+                 struct ayre_error *error)
+{
+	struct ayrei_confinement confinement = {0};
+	int result = ayrei_options_copy(&confinement.options, sizeof(confinement.options), options);
+
+	if (result < 0 || (ret_posture && ret_posture->size < sizeof(size_t)))
+		return ayrei_fail(error, -EINVAL, "confine", "options", "a size is not set");
+	result = check_options(&confinement.options, error);
+	if (result == 0)
+		result = check_alone(error);
+	if (result < 0)
+		return result;
+	confinement.mapped_bytes = ayrei_address_space_bytes();
+	result = lay_all(&confinement, error);
+	if (result == 0 && ret_posture)
+		result = ayrei_result_copy(ret_posture, &confinement.posture,
+		                           sizeof(confinement.posture));
+	return result;
+}
