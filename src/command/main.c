@@ -40,6 +40,8 @@ const struct command *const commands[] = {
 	&topic_remove_command,
 	&pub_command,
 	&sub_command,
+	&worker_posture_command,
+	&worker_selftest_command,
 	&bench_command,
 	&gc_command,
 	NULL,

@@ -6,7 +6,7 @@ set -eu
 cd "$1"
 
 # Lowest first. A file may include its own floor and those below.
-floors='sys base memory stream process topic worker command'
+floors='sys base memory stream process topic worker escape command'
 
 upward_includes() {
   seen=
@@ -27,9 +27,14 @@ unknown_folders() {
   done
 }
 
-# Floor 7 uses what users have, nothing else of ours.
+# The command uses what users have, and the face of the escape battery; nothing else of ours.
 private_includes_of_command() {
-  grep -Hn '^#include "' src/command/*.[ch] | grep -v '"command/' || true
+  grep -Hn '^#include "' src/command/*.[ch] | grep -v '"command/' | grep -v '"escape/escape.h"' || true
+}
+
+# The battery stands outside what it attacks.
+private_includes_of_escape() {
+  grep -Hn '^#include "' src/escape/*.[ch] | grep -vE '"(escape|sys|base)/' || true
 }
 
 # Floor 0 knows nothing of ayre.
@@ -59,6 +64,7 @@ untidy() {
 verdict 'no floor includes a higher one' "$(upward_includes)"
 verdict 'every folder of src is a floor' "$(unknown_folders)"
 verdict 'the command includes public headers only' "$(private_includes_of_command)"
+verdict 'the escape battery knows the library by its public headers' "$(private_includes_of_escape)"
 verdict 'src/sys knows nothing of ayre' "$(ayre_in_sys)"
 verdict 'conditionals stand in src/sys only' "$(conditionals)"
 verdict 'raw system calls stand in src/sys only' "$(raw_system_calls)"
