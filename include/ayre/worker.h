@@ -103,7 +103,7 @@ struct ayre_confine_options {
  * terminals or threads get the error that a machine without them would give.
  *
  * It cannot be undone, and it is not undone if it fails: then the process has lost some of it, and
- * should end. A program that was confined may be confined again, with the layers that this takes.
+ * should end. A second call would be a forbidden one.
  *
  * Returns 0, or a negative errno: -EBUSY if there are other threads, -EBADF if a descriptor to be kept
  * is not open, -EINVAL for unknown layers or flags; or what the mandatory layer failed with, whose

@@ -24,6 +24,10 @@ struct escape_group {
 extern const struct escape_group escape_descriptors, escape_files, escape_ipc, escape_kernel,
 	escape_limits, escape_memory, escape_network, escape_processes;
 
+/* The number-th of all attempts, from 0, and the group that it is of. NULL: there are not so many. */
+const struct escape_attempt *escape_attempt_at(size_t number,
+                                               const struct escape_group **ret_group);
+
 #define ESCAPE_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Privileges that an ordinary user does not have. */

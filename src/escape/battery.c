@@ -38,13 +38,16 @@ static const struct escape_group *const groups[] = {
 
 #define GROUPS (sizeof(groups) / sizeof(*groups))
 
-size_t escape_count(void)
+const struct escape_attempt *escape_attempt_at(size_t number, const struct escape_group **ret_group)
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < GROUPS; i++)
-		count += groups[i]->count;
-	return count;
+	for (size_t i = 0; i < GROUPS; i++) {
+		if (number < groups[i]->count) {
+			*ret_group = groups[i];
+			return &groups[i]->attempts[number];
+		}
+		number -= groups[i]->count;
+	}
+	return NULL;
 }
 
 /* In a child, for good. */
@@ -193,18 +196,15 @@ static bool is_asked_to_end(const sigset_t *asked)
 static int run_all(struct escape_run *run, struct escape_bait *bait, const sigset_t *asked)
 {
 	int result = run->only ? -ENOENT : 0;
+	const struct escape_attempt *row;
+	const struct escape_group *group;
 
-	for (size_t i = 0; i < GROUPS; i++) {
-		for (size_t k = 0; k < groups[i]->count; k++) {
-			const struct escape_attempt *row = &groups[i]->attempts[k];
-
-			if (run->only && strcmp(run->only, row->name) != 0)
-				continue;
-			result = is_asked_to_end(asked) ? -EINTR
-			                                : run_one(run, groups[i], row, bait);
-			if (result != 0)
-				return result;
-		}
+	for (size_t i = 0; (row = escape_attempt_at(i, &group)); i++) {
+		if (run->only && strcmp(run->only, row->name) != 0)
+			continue;
+		result = is_asked_to_end(asked) ? -EINTR : run_one(run, group, row, bait);
+		if (result != 0)
+			break;
 	}
 	return result;
 }

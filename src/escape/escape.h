@@ -19,10 +19,11 @@ enum escape_tier {
 	ESCAPE_FULL,          /* as they are */
 	ESCAPE_NO_NAMESPACES, /* user namespaces are refused */
 	ESCAPE_NO_LANDLOCK,   /* the kernel has no Landlock, and the policy does without */
+	ESCAPE_SECCOMP_ONLY,  /* neither of the two, as in many containers */
 	ESCAPE_NO_SECCOMP,    /* the kernel has no seccomp, and the policy does without */
 	ESCAPE_UNCONFINED,    /* nothing is given up, so that the attempts are seen to bite */
 };
-#define ESCAPE_TIERS 5
+#define ESCAPE_TIERS 6
 
 /* "full"; NULL if there is no such tier. */
 const char *escape_tier_name(int tier);
@@ -43,9 +44,6 @@ struct escape_result {
 	enum escape_end end;
 	int detail; /* held: the errno; killed: the signal */
 };
-
-/* How many attempts there are. */
-size_t escape_count(void);
 
 struct escape_run {
 	enum escape_tier tier;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
@@ -268,6 +269,15 @@ static long own_usage(const struct escape_bait *bait)
 	return KERNEL(getrusage, RUSAGE_SELF, &usage);
 }
 
+/* Locking with priority inheritance, which the kernel does by itself. */
+static long inherit_priority(const struct escape_bait *bait)
+{
+	static unsigned int word;
+
+	(void)bait;
+	return KERNEL(futex, &word, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
+}
+
 static const struct escape_attempt attempts[] = {
 	{"user-namespace", user_namespace, "user namespaces can be refused"},
 	{"io-uring", io_ring, ESCAPE_OPTIONAL},
@@ -297,6 +307,7 @@ static const struct escape_attempt attempts[] = {
 	{"resident-pages", resident_pages, NULL},
 	{"list-mounts", list_mounts, ESCAPE_OPTIONAL},
 	{"own-usage", own_usage, NULL},
+	{"inherit-priority", inherit_priority, ESCAPE_OPTIONAL},
 };
 
 const struct escape_group escape_kernel = {"kernel", attempts, ESCAPE_COUNT_OF(attempts)};

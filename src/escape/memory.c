@@ -186,6 +186,31 @@ static long remap_pages(const struct escape_bait *bait)
 	return page < 0 ? page : KERNEL(remap_file_pages, page, PAGE_BYTES, 0, 1, 0);
 }
 
+/* Pages of equal content become one, and a store to one takes longer: others' content can be guessed. */
+static long merge_pages(const struct escape_bait *bait)
+{
+	static char page[2 * PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+
+	(void)bait;
+	return KERNEL(madvise, page, sizeof(page), MADV_MERGEABLE);
+}
+
+static long take_huge_pages(const struct escape_bait *bait)
+{
+	(void)bait;
+	return KERNEL(mmap, NULL, 2L << 20, PROT_READ,
+	              MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+}
+
+/* The pages behind a map are freed, and read as zeros by everybody. */
+static long remove_pages(const struct escape_bait *bait)
+{
+	long page =
+		KERNEL(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, bait->memory, 0);
+
+	return page < 0 ? page : KERNEL(madvise, page, PAGE_BYTES, MADV_REMOVE);
+}
+
 static const struct escape_attempt attempts[] = {
 	{"read-sibling", read_sibling, "Yama can refuse it"},
 	{"read-host", read_host, "Yama can refuse it"},
@@ -212,6 +237,9 @@ static const struct escape_attempt attempts[] = {
 	{"attach-executable", attach_executable, NULL},
 	{"secret-memory", secret_memory, ESCAPE_OPTIONAL},
 	{"remap-pages", remap_pages, NULL},
+	{"merge-pages", merge_pages, ESCAPE_OPTIONAL},
+	{"take-huge-pages", take_huge_pages, ESCAPE_OPTIONAL},
+	{"remove-pages", remove_pages, NULL},
 };
 
 const struct escape_group escape_memory = {"memory", attempts, ESCAPE_COUNT_OF(attempts)};

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "escape/attempt.h"
@@ -106,7 +107,8 @@ static long sibling_limit(const struct escape_bait *bait)
 
 static long sibling_priority(const struct escape_bait *bait)
 {
-	return KERNEL(setpriority, PRIO_PROCESS, bait->sibling, 0);
+	/* The least, which is never a favour. */
+	return KERNEL(setpriority, PRIO_PROCESS, bait->sibling, PRIO_MAX - 1);
 }
 
 static long sibling_affinity(const struct escape_bait *bait)
@@ -150,6 +152,15 @@ static long sibling_command(const struct escape_bait *bait)
 static long sibling_session(const struct escape_bait *bait)
 {
 	return KERNEL(getsid, bait->sibling);
+}
+
+/* How much processor time it has used: the clocks of others have negative numbers (clock_getcpuclockid(3)). */
+static long sibling_clock(const struct escape_bait *bait)
+{
+	const int clock = (int)(~(unsigned int)bait->sibling << 3 | 2);
+	struct timespec used;
+
+	return KERNEL(clock_gettime, clock, &used);
 }
 
 static long fork_process(const struct escape_bait *bait)
@@ -265,6 +276,7 @@ static const struct escape_attempt attempts[] = {
 	{"sibling-environment", sibling_environment, NULL},
 	{"sibling-command", sibling_command, NULL},
 	{"sibling-session", sibling_session, NULL},
+	{"sibling-clock", sibling_clock, NULL},
 	{"fork", fork_process, NULL},
 	{"fork-hidden", fork_hidden, NULL},
 	{"fork-newly", fork_newly, NULL},

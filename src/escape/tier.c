@@ -51,20 +51,31 @@ static const struct sock_filter no_seccomp[] = {
 	LOAD(args[0]), UNLESS(PR_SET_SECCOMP, 1), SAY(EINVAL), ALLOW,
 };
 
+struct mask {
+	const struct sock_filter *steps;
+	size_t length;
+};
+
+#define MASK(steps) \
+	{ \
+		steps, sizeof(steps) / sizeof(*(steps)) \
+	}
+
+#define MASKS_MAX 2
+
 static const struct {
 	const char *name;
 	uint32_t without;
-	const struct sock_filter *filter;
-	size_t length;
+	struct mask masks[MASKS_MAX];
 } tiers[ESCAPE_TIERS] = {
-	[ESCAPE_FULL] = {"full", 0, NULL, 0},
-	[ESCAPE_NO_NAMESPACES] = {"no-namespaces", 0, no_namespaces,
-                                  sizeof(no_namespaces) / sizeof(*no_namespaces)},
-	[ESCAPE_NO_LANDLOCK] = {"no-landlock", AYRE_LAYER_LANDLOCK, no_landlock,
-                                sizeof(no_landlock) / sizeof(*no_landlock)},
-	[ESCAPE_NO_SECCOMP] = {"no-seccomp", AYRE_LAYER_SECCOMP, no_seccomp,
-                               sizeof(no_seccomp) / sizeof(*no_seccomp)},
-	[ESCAPE_UNCONFINED] = {"unconfined", 0, NULL, 0},
+	[ESCAPE_FULL] = {"full", 0, {{NULL, 0}}},
+	[ESCAPE_NO_NAMESPACES] = {"no-namespaces", 0, {MASK(no_namespaces)}},
+	[ESCAPE_NO_LANDLOCK] = {"no-landlock", AYRE_LAYER_LANDLOCK, {MASK(no_landlock)}},
+	[ESCAPE_SECCOMP_ONLY] = {"seccomp-only",
+                                 AYRE_LAYER_LANDLOCK,
+                                 {MASK(no_namespaces), MASK(no_landlock)}},
+	[ESCAPE_NO_SECCOMP] = {"no-seccomp", AYRE_LAYER_SECCOMP, {MASK(no_seccomp)}},
+	[ESCAPE_UNCONFINED] = {"unconfined", 0, {{NULL, 0}}},
 };
 
 const char *escape_tier_name(int tier)
@@ -79,10 +90,10 @@ uint32_t escape_tier_without(enum escape_tier tier)
 
 int escape_tier_enter(enum escape_tier tier)
 {
-	int result;
+	const struct mask *masks = tiers[tier].masks;
+	int result = masks[0].steps ? ayrei_privileges_no_new() : 0;
 
-	if (!tiers[tier].filter)
-		return 0;
-	result = ayrei_privileges_no_new();
-	return result < 0 ? result : ayrei_filter_load(tiers[tier].filter, tiers[tier].length);
+	for (int i = 0; result == 0 && i < MASKS_MAX && masks[i].steps; i++)
+		result = ayrei_filter_load(masks[i].steps, masks[i].length);
+	return result;
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,33 +26,38 @@
 /* A binary tree: loading takes a third of the time of a list (the kernel tries every call). */
 #define BINARY_TREE 2
 
-/* The call alone, or with a condition on one argument. */
-enum condition {
-	ALWAYS,
-	NOT_EXECUTABLE, /* the third has no PROT_EXEC */
-	SECOND_IS,
-};
+#define CONDITIONS_MAX 2
 
 struct rule {
 	const char *name;
-	int number; /* where libseccomp does not know the name: the same on all machines from 424 on */
 	int error; /* 0: allowed */
-	enum condition condition;
-	unsigned int value;
+	unsigned int condition_count;
+	/* All have to hold. */
+	struct scmp_arg_cmp conditions[CONDITIONS_MAX];
 };
 
-#define ALLOW(name) \
-	{ \
-#name, 0, 0, ALWAYS, 0 \
-	}
-#define ANSWER(name, code) \
-	{ \
-#name, 0, code, ALWAYS, 0 \
-	}
-#define ANSWER_NUMBER(name, number, code) \
-	{ \
-#name, number, code, ALWAYS, 0 \
-	}
+/* No formatter has a good way to write such tables. */
+/* clang-format off */
+#define ALLOW(name)                      {#name, 0, 0, {{0, 0, 0, 0}}}
+#define ALLOW_IF(name, condition)        {#name, 0, 1, {condition}}
+#define ALLOW_IF_BOTH(name, one, other)  {#name, 0, 2, {one, other}}
+#define ANSWER(name, code)               {#name, code, 0, {{0, 0, 0, 0}}}
+#define ANSWER_IF(name, code, condition) {#name, code, 1, {condition}}
+
+/* Arguments count from 0. The kernel ignores the upper half of numbers that have 32 bits. */
+#define IS_MASKED(argument, mask, value) {argument, SCMP_CMP_MASKED_EQ, mask, value}
+#define IS(argument, value)              IS_MASKED(argument, UINT32_MAX, value)
+#define IS_UP_TO(argument, value)        {argument, SCMP_CMP_LE, value, 0}
+#define IS_FROM(argument, value)         {argument, SCMP_CMP_GE, value, 0}
+#define HAS_NONE_OF(argument, bits)      IS_MASKED(argument, bits, 0)
+/* clang-format on */
+
+/* A negative number is the clock of another process, which tells that there is one and what it does. */
+#define IS_COMMON_CLOCK(argument) HAS_NONE_OF(argument, 0x80000000)
+
+/* Waiting and waking. The others hand locks over inside the kernel, a source of its worst holes. */
+#define FUTEX_FLAGS         (FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)
+#define FUTEX_IS(operation) IS_MASKED(1, UINT32_MAX & ~FUTEX_FLAGS, operation)
 
 static const struct rule rules[] = {
 	/* The descriptors that it was left, and no new ones. */
@@ -62,25 +68,40 @@ static const struct rule rules[] = {
 	ALLOW(readv),
 	ALLOW(write),
 	ALLOW(writev),
-	{"fcntl", 0, 0, SECOND_IS, F_GETFD},
-	{"fcntl", 0, 0, SECOND_IS, F_SETFD},
-	{"fcntl", 0, 0, SECOND_IS, F_GETFL},
+	ALLOW_IF(fcntl, IS(1, F_GETFD)),
+	ALLOW_IF(fcntl, IS(1, F_SETFD)),
+	ALLOW_IF(fcntl, IS(1, F_GETFL)),
 
-	/* Its own memory, none of it executable. */
+	/* Its own memory, none of it executable, and none from the machine's reserve of huge pages. */
 	ALLOW(brk),
-	ALLOW(madvise),
-	{"mmap", 0, 0, NOT_EXECUTABLE, 0},
-	{"mprotect", 0, 0, NOT_EXECUTABLE, 0},
+	ALLOW_IF_BOTH(mmap, HAS_NONE_OF(2, PROT_EXEC), HAS_NONE_OF(3, MAP_HUGETLB)),
+	ALLOW_IF(mprotect, HAS_NONE_OF(2, PROT_EXEC)),
 	ALLOW(mremap),
 	ALLOW(munmap),
+	/* What allocators say of it. To share equal pages with others (MERGEABLE) would tell of theirs. */
+	ALLOW_IF(madvise, IS_UP_TO(2, MADV_DONTNEED)),
+	ALLOW_IF(madvise, IS(2, MADV_FREE)),
+	ALLOW_IF(madvise, IS(2, MADV_HUGEPAGE)),
+	ALLOW_IF(madvise, IS(2, MADV_NOHUGEPAGE)),
+	ANSWER_IF(madvise, EINVAL, IS(2, MADV_REMOVE)),
+	ANSWER_IF(madvise, EINVAL, IS(2, MADV_DONTFORK)),
+	ANSWER_IF(madvise, EINVAL, IS(2, MADV_DOFORK)),
+	ANSWER_IF(madvise, EINVAL, IS(2, MADV_MERGEABLE)),
+	ANSWER_IF(madvise, EINVAL, IS(2, MADV_UNMERGEABLE)),
+	ANSWER_IF(madvise, EINVAL, IS_FROM(2, MADV_DONTDUMP)),
 
 	/* Waiting, time, chance, its own signals, and its end. vgetrandom blocks signals for a moment. */
-	ALLOW(clock_getres),
-	ALLOW(clock_gettime),
-	ALLOW(clock_nanosleep),
+	ALLOW_IF(clock_getres, IS_COMMON_CLOCK(0)),
+	ALLOW_IF(clock_gettime, IS_COMMON_CLOCK(0)),
+	ALLOW_IF(clock_nanosleep, IS_COMMON_CLOCK(0)),
 	ALLOW(exit),
 	ALLOW(exit_group),
-	ALLOW(futex),
+	ALLOW_IF(futex, FUTEX_IS(FUTEX_WAIT)),
+	ALLOW_IF(futex, FUTEX_IS(FUTEX_WAKE)),
+	ALLOW_IF(futex, FUTEX_IS(FUTEX_REQUEUE)),
+	ALLOW_IF(futex, FUTEX_IS(FUTEX_CMP_REQUEUE)),
+	ALLOW_IF(futex, FUTEX_IS(FUTEX_WAIT_BITSET)),
+	ALLOW_IF(futex, FUTEX_IS(FUTEX_WAKE_BITSET)),
 	ALLOW(getpid),
 	ALLOW(getrandom),
 	ALLOW(gettid),
@@ -100,10 +121,8 @@ static const struct rule rules[] = {
 	ANSWER(clone3, ENOSYS),
 	ANSWER(close_range, ENOSYS),
 	ANSWER(faccessat2, ENOSYS),
-	ANSWER_NUMBER(futex_waitv, 449, ENOSYS),
-	ANSWER_NUMBER(map_shadow_stack, 453, ENOSYS),
+	ANSWER(futex_waitv, ENOSYS),
 	ANSWER(membarrier, ENOSYS),
-	ANSWER_NUMBER(mseal, 462, ENOSYS),
 	ANSWER(openat2, ENOSYS),
 	ANSWER(prlimit64, ENOSYS),
 	ANSWER(rseq, ENOSYS),
@@ -124,8 +143,8 @@ static const struct rule rules[] = {
 	/* A thread that cannot be had, a name that cannot be given, a terminal that is none. */
 	ANSWER(clone, EAGAIN),
 	ANSWER(prctl, EINVAL),
-	{"ioctl", 0, ENOTTY, SECOND_IS, TCGETS},
-	{"ioctl", 0, ENOTTY, SECOND_IS, TIOCGWINSZ},
+	ANSWER_IF(ioctl, ENOTTY, IS(1, TCGETS)),
+	ANSWER_IF(ioctl, ENOTTY, IS(1, TIOCGWINSZ)),
 };
 
 static void fail(const char *what, int code)
@@ -138,22 +157,13 @@ static void add_rule(scmp_filter_ctx filter, const struct rule *rule)
 {
 	const uint32_t action =
 		rule->error ? SCMP_ACT_ERRNO((uint32_t)rule->error) : SCMP_ACT_ALLOW;
-	const struct scmp_arg_cmp conditions[] = {
-		[NOT_EXECUTABLE] = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-		[SECOND_IS] = SCMP_A1_32(SCMP_CMP_EQ, rule->value),
-	};
 	int number = seccomp_syscall_resolve_name(rule->name);
 	int result;
 
 	if (number == __NR_SCMP_ERROR)
-		number = rule->number;
-	if (number == 0 && strcmp(rule->name, "read") != 0)
 		fail(rule->name, -ENOSYS);
-	if (rule->condition == ALWAYS)
-		result = seccomp_rule_add_array(filter, action, number, 0, NULL);
-	else
-		result = seccomp_rule_add_array(filter, action, number, 1,
-		                                &conditions[rule->condition]);
+	result = seccomp_rule_add_array(filter, action, number, rule->condition_count,
+	                                rule->conditions);
 	if (result < 0)
 		fail(rule->name, result);
 }

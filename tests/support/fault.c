@@ -106,9 +106,23 @@ static const struct {
 	{"strdup", {ENOMEM}},
 	{"syncfs", {EIO, ENOSPC}},
 	/* By what is called; a child of one's own can be waited for and signalled. */
+	{"syscall capget", {EPERM}},
+	{"syscall capset", {EPERM}},
+	{"syscall chdir", {EACCES}},
+	{"syscall close_range", {ENOSYS, EPERM}},
+	{"syscall landlock_create_ruleset", {ENOSYS, EOPNOTSUPP, EMFILE}},
+	{"syscall landlock_restrict_self", {EPERM, E2BIG}},
 	{"syscall membarrier", {EPERM, ENOSYS}},
+	{"syscall mount", {EPERM, EACCES}},
+	{"syscall personality", {EPERM}},
 	{"syscall pidfd_open", {EMFILE, ENOMEM}},
 	{"syscall pidfd_send_signal", {0}},
+	{"syscall pivot_root", {EINVAL, EPERM}},
+	{"syscall prctl", {EINVAL, EPERM}},
+	{"syscall prlimit64", {EPERM, ENOSYS}},
+	{"syscall seccomp", {ENOSYS, EPERM, EINVAL}},
+	{"syscall umount2", {EPERM}},
+	{"syscall unshare", {EPERM, ENOSYS, ENOSPC}},
 	{"syscall waitid", {EINTR}},
 	{"tee", {ENOMEM, EINTR}},
 	{"timerfd_create", {EMFILE, ENFILE, ENOMEM}},
@@ -457,12 +471,40 @@ int __wrap_semctl(int id, int number, int command, ...)
 static const char *name_of_syscall(long number)
 {
 	switch (number) {
+	case SYS_capget:
+		return "syscall capget";
+	case SYS_capset:
+		return "syscall capset";
+	case SYS_chdir:
+		return "syscall chdir";
+	case SYS_close_range:
+		return "syscall close_range";
+	case SYS_landlock_create_ruleset:
+		return "syscall landlock_create_ruleset";
+	case SYS_landlock_restrict_self:
+		return "syscall landlock_restrict_self";
 	case SYS_membarrier:
 		return "syscall membarrier";
+	case SYS_mount:
+		return "syscall mount";
+	case SYS_personality:
+		return "syscall personality";
 	case SYS_pidfd_open:
 		return "syscall pidfd_open";
 	case SYS_pidfd_send_signal:
 		return "syscall pidfd_send_signal";
+	case SYS_pivot_root:
+		return "syscall pivot_root";
+	case SYS_prctl:
+		return "syscall prctl";
+	case SYS_prlimit64:
+		return "syscall prlimit64";
+	case SYS_seccomp:
+		return "syscall seccomp";
+	case SYS_umount2:
+		return "syscall umount2";
+	case SYS_unshare:
+		return "syscall unshare";
 	case SYS_waitid:
 		return "syscall waitid";
 	default:

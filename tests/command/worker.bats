@@ -1,0 +1,152 @@
+#!/usr/bin/env bats
+# ayre worker: what confines a process here, and that it holds, as root and as an ordinary user.
+
+bats_require_minimum_version 1.5.0
+load support
+
+# Those who run it: root (or whoever runs the tests), and a user who is nobody in particular.
+for_each_user() {
+  "$@" ayre
+  if [ "$(id -u)" -eq 0 ]; then
+    place=$(mktemp -d /tmp/ayre-test.XXXXXX)
+    chmod 755 "$place"
+    mkdir -m 755 "$place/bin"
+    cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+    "$@" as_user
+  fi
+}
+
+# What the battery makes is in one place, and two runs at once have two names.
+leftovers() {
+  find /dev/shm -maxdepth 1 -name "ayre-escape-*" -newer key
+}
+
+posture_is_whole() {
+  run --separate-stderr "$1" worker posture
+  [ "$status" -eq 0 ]
+  [ "$(wc -l <<<"$output")" -eq 9 ]
+  [ "$(grep -c '^[a-z-]*  *holds' <<<"$output")" -ge 7 ]
+  [ -z "$stderr" ]
+  "$1" worker posture --json >posture.json
+  [ "$(jq '.confined' posture.json)" = true ]
+  [ "$(jq '.landlock_abi' posture.json)" -ge 1 ]
+  [ "$(jq '[.layers[] | select(.mandatory)] | length' posture.json)" -eq 7 ]
+  jq -e '.layers | all(.mandatory | not) or all(.holds or (.mandatory | not))' posture.json
+  jq -e '.layers | all(.holds == (.error == null))' posture.json
+}
+
+@test "posture: every mandatory layer holds here" {
+  for_each_user posture_is_whole
+}
+
+@test "posture: operands and options" {
+  fails 2 "one word too many" ayre worker posture x
+  fails 2 "--tier" ayre worker posture --tier full
+}
+
+# Nobody gets out, in no tier; and there are enough who try.
+nobody_gets_out() {
+  run --separate-stderr "$1" worker selftest --json
+  [ "$status" -eq 0 ]
+  [ -z "$stderr" ]
+  printf '%s' "$output" >selftest.json
+  [ "$(jq -c '[.tiers[] | [.name, .confined]]' selftest.json)" = \
+    '[["full",true],["no-namespaces",true],["no-landlock",true],["seccomp-only",true],["no-seccomp",false]]' ]
+  [ "$(jq '[.attempts[] | select(.got_out)] | length' selftest.json)" -eq 0 ]
+  jq -e '.tiers | all(.got_out == 0)' selftest.json
+  for tier in full no-namespaces no-landlock seccomp-only; do
+    [ "$(jq --arg tier "$tier" '[.attempts[] | select(.tier == $tier)] | length' selftest.json)" -ge 120 ]
+  done
+  # Each name once in a tier; each attempt ended in some way.
+  jq -e '.attempts | group_by(.tier)[] | (map(.name) | unique | length) == length' selftest.json
+  jq -e '.attempts | all(.end | length > 0)' selftest.json
+  # The layer that is missing in a tier did not hold, and the rest did.
+  jq -e '.tiers[1].layers | index("namespaces") == null and index("landlock") != null' selftest.json
+  jq -e '.tiers[2].layers | index("landlock") == null and index("seccomp") != null' selftest.json
+  # Without seccomp nothing was run, and it is said why.
+  jq -e '.tiers[4] | .attempts == 0 and (.refused | startswith("seccomp: "))' selftest.json
+  [ -z "$(leftovers)" ]
+}
+
+@test "selftest: nobody gets out of a confined process, in any tier" {
+  for_each_user nobody_gets_out
+}
+
+# What does not get out even so has its reason in the table.
+everybody_gets_out() {
+  run "$1" worker selftest --tier unconfined --json
+  [ "$status" -eq 1 ]
+  printf '%s' "$output" >unconfined.json
+  [ "$(jq -r '.attempts[] | select((.got_out | not) and .alone == null) | .name' unconfined.json)" = '' ]
+  [ "$(jq '.tiers[0].got_out' unconfined.json)" -ge 120 ]
+  [ -z "$(leftovers)" ]
+}
+
+@test "selftest --tier unconfined: every attempt bites, or says why it may not" {
+  for_each_user everybody_gets_out
+}
+
+some_get_out() {
+  run "$1" worker selftest --tier no-seccomp
+  [ "$status" -eq 1 ]
+  [[ "${lines[-1]}" == "no-seccomp     not confined: "* ]]
+  # Files, foreign memory and descriptors stay out of reach.
+  for name in read-file write-file read-passwd execute-program tcp-connect read-sibling receive-descriptor; do
+    run "$1" worker selftest --tier no-seccomp --attempt "$name"
+    [ "$status" -eq 0 ]
+  done
+}
+
+@test "selftest --tier no-seccomp: not confined, and told so" {
+  for_each_user some_get_out
+}
+
+@test "selftest: one attempt, and words that are none" {
+  run ayre worker selftest --tier full --attempt read-file
+  [ "$status" -eq 0 ]
+  [ "${lines[0]}" = "full           files: read-file: Permission denied" ]
+  [ "${lines[1]}" = "full           confined: 1 attempts, 0 got out, 0 killed" ]
+  run ayre worker selftest --tier full --attempt tcp-connect
+  [ "${lines[0]}" = "full           network: tcp-connect: killed by SIGSYS" ]
+  fails 2 "no such tier" ayre worker selftest --tier half
+  fails 1 "No such file or directory" ayre worker selftest --tier full --attempt dig
+  fails 2 "one word too many" ayre worker selftest x
+}
+
+@test "selftest: asked to end, it leaves nothing behind" {
+  "$AYRE" worker selftest >/dev/null 2>&1 &
+  background=$!
+  until_true sh -c '[ -n "$(find /dev/shm -maxdepth 1 -name "ayre-escape-*" -newer "$1")" ]' sh key
+  sleep 0.2
+  kill -TERM "$background"
+  key=$(printf '0x%08x' $((0x61000000 + background * 100)))
+  wait "$background" || true
+  background=
+  [ -z "$(leftovers)" ]
+  ! ipcs | grep -q "$key"
+}
+
+@test "selftest: two at once" {
+  "$AYRE" worker selftest --tier full >one 2>&1 &
+  background=$!
+  ayre worker selftest --tier full >two
+  wait "$background"
+  background=
+  cmp one two
+  [ -z "$(leftovers)" ]
+}
+
+@test "the same attempts under bubblewrap: some get out" {
+  command -v bwrap >/dev/null || skip "bubblewrap is not installed"
+  bwrap --unshare-all --ro-bind / / true 2>/dev/null || skip "bubblewrap does not work here"
+  run "$ESCAPE_PEER" bwrap --unshare-all --ro-bind / / --dev /dev --proc /proc
+  [ "$status" -eq 0 ]
+  [[ "${lines[-1]}" =~ ^([0-9]+)\ of\ ([0-9]+)\ got\ out$ ]]
+  [ "${BASH_REMATCH[1]}" -ge 20 ]
+  [ "${BASH_REMATCH[1]}" -lt 160 ]
+  # And without a sandbox nearly all.
+  run "$ESCAPE_PEER" env
+  [[ "${lines[-1]}" =~ ^([0-9]+)\ of\ ([0-9]+)\ got\ out$ ]]
+  [ "${BASH_REMATCH[1]}" -ge 160 ]
+  [ -z "$(leftovers)" ]
+}

@@ -1,0 +1,74 @@
+/*
+ * Children that lock themselves down.
+ */
+#include "worker/worker_world.h"
+
+#include <grp.h>
+#include <sys/prctl.h>
+
+const int keep_error[1] = {STDERR_FILENO};
+
+void become_ordinary(void)
+{
+	if (geteuid() != 0)
+		return;
+	require(setgroups(0, NULL) == 0);
+	require(setresgid(ORDINARY, ORDINARY, ORDINARY) == 0);
+	require(setresuid(ORDINARY, ORDINARY, ORDINARY) == 0);
+	/* As after exec: /proc/self is the user's own again. */
+	require(prctl(PR_SET_DUMPABLE, 1) == 0);
+	require(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+}
+
+struct ordinary_run {
+	int (*run)(void *context);
+	void *context;
+};
+
+static int run_ordinary(void *context)
+{
+	const struct ordinary_run *given = context;
+
+	become_ordinary();
+	return given->run(given->context);
+}
+
+void for_each_user(int (*run)(void *context), void *context)
+{
+	struct ordinary_run ordinary = {run, context};
+
+	assert_int_equal(run_in_child(run, context), 0);
+	if (is_root())
+		assert_int_equal(run_in_child(run_ordinary, &ordinary), 0);
+}
+
+void confine_now(const struct ayre_confine_options *options, struct ayre_posture *ret_posture)
+{
+	struct ayre_error error;
+	char text[640];
+
+	if (ayre_confine(options, ret_posture, &error) == 0)
+		return;
+	dprintf(STDERR_FILENO, "%s\n", ayre_error_text(&error, text, sizeof(text)));
+	_exit(1);
+}
+
+unsigned long long status_field(pid_t pid, const char *field, int base)
+{
+	char path[64], line[256];
+	unsigned long long value = 0;
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (!found && fgets(line, sizeof(line), file)) {
+		found = strncmp(line, field, strlen(field)) == 0 && line[strlen(field)] == ':';
+		if (found)
+			value = strtoull(line + strlen(field) + 1, NULL, base);
+	}
+	fclose(file);
+	assert_true(found);
+	return value;
+}
