@@ -2,8 +2,8 @@
  * Confinement: a process gives up everything it does not need, before it runs code or reads bytes
  * that nobody has to trust.
  *
- * It is made of layers. Each is tried, and what holds afterwards is told; a layer that has to hold and
- * cannot is an error. None needs a privilege, and none can be taken back.
+ * It is made of layers. Each is tried, and what holds afterwards is told; a layer that has to
+ * hold and cannot is an error. None needs a privilege, and none can be taken back.
  *
  *   no-new-privs   exec gives nothing that the process does not have
  *   undumpable     no process of the same user can look into it, trace it, or take its descriptors
@@ -15,12 +15,13 @@
  *                  locked memory or message queue, no core file
  *   seccomp        a list of some forty system calls, for its own memory, its descriptors and
  *                  waiting; every other one ends the process
- *   namespaces     no other mounts than an empty directory, no System V objects, host or control group names
- *                  of others, where the kernel gives user namespaces to ordinary users
+ *   namespaces     no mounts but an empty directory, no System V objects, host names or control
+ *                  groups of others, where the kernel gives user namespaces to ordinary users
  *   code           writable memory never becomes executable (Linux 6.3; seccomp forbids it too)
  *
- * A process counts as confined if all of them hold but the last two and Landlock: what these three forbid
- * the system call list forbids as well. They stand behind it, for the day when it has a hole.
+ * A process counts as confined if all of them hold but the last two and Landlock: what these
+ * three forbid the system call list forbids as well. They stand behind it, for the day when it
+ * has a hole.
  */
 #pragma once
 
@@ -63,12 +64,18 @@ struct ayre_posture {
 	bool confined;   /* they are enough */
 	/* Of Landlock: 1 or more; 0: there is none. The higher, the more it forbids. */
 	int32_t landlock_abi;
-	/* By the number of the layer's bit: 0 if it holds, or the negative errno that it failed with. */
+	/*
+	 * By the number of the layer's bit: 0 if it holds, or the negative errno that it failed
+	 * with.
+	 */
 	int32_t codes[AYRE_LAYER_COUNT];
 };
 
 enum ayre_confine_flags {
-	/* A forbidden system call raises SIGSYS (sigaction(2), si_syscall) instead of ending the process. */
+	/*
+	 * A forbidden system call raises SIGSYS (sigaction(2), si_syscall) instead of ending the
+	 * process.
+	 */
 	AYRE_CONFINE_REPORT = 1u << 0,
 };
 
@@ -79,7 +86,10 @@ struct ayre_confine_options {
 	/* Layers that have to hold besides the mandatory ones: AYRE_LAYER_NAMESPACES, _CODE. */
 	uint32_t require;
 	uint32_t flags; /* enum ayre_confine_flags */
-	/* Descriptors that stay open, in any order; borrowed. All others are closed, 0 to 2 among them. */
+	/*
+	 * Descriptors that stay open, in any order; borrowed. All others are closed, 0 to 2 among
+	 * them.
+	 */
 	const int *keep;
 	size_t keep_count;
 	/* Address space that it may map from now on, bytes; 0: 1 GiB. UINT64_MAX: no limit. */
@@ -96,19 +106,20 @@ struct ayre_confine_options {
  * @ret_posture: what holds now; may be NULL; its size has to be set
  * @error: which layer failed, and why; may be NULL
  *
- * For a process that has one thread, and that loaded all it needs: nothing can be opened, started or
- * loaded afterwards. What remains are reading and writing the descriptors that were kept, memory that is not
- * executable, futexes, clocks, sleep, randomness, and exit. malloc(3), stdio on a kept descriptor, and
- * the functions of the C library that touch nothing outside go on working; those that try files,
- * terminals or threads get the error that a machine without them would give.
+ * For a process that has one thread, and that loaded all it needs: nothing can be opened, started
+ * or loaded afterwards. What remains are reading and writing the descriptors that were kept,
+ * memory that is not executable, futexes, clocks, sleep, randomness, and exit. malloc(3), stdio
+ * on a kept descriptor, and the functions of the C library that touch nothing outside go on
+ * working; those that try files, terminals or threads get the error that a machine without them
+ * would give.
  *
  * It cannot be undone, and it is not undone if it fails: then the process has lost some of it, and
  * should end. A second call would be a forbidden one.
  *
- * Returns 0, or a negative errno: -EBUSY if there are other threads, -EBADF if a descriptor to be kept
- * is not open, -EINVAL for unknown layers or flags; or what the mandatory layer failed with, whose
- * name is in the error: -ENOSYS or -EOPNOTSUPP where the kernel has no such thing, -EPERM where it is
- * forbidden. Since 0.1.
+ * Returns 0, or a negative errno: -EBUSY if there are other threads, -EBADF if a descriptor to be
+ * kept is not open, -EINVAL for unknown layers or flags; or what the mandatory layer failed with,
+ * whose name is in the error: -ENOSYS or -EOPNOTSUPP where the kernel has no such thing, -EPERM
+ * where it is forbidden. Since 0.1.
  */
 int ayre_confine(const struct ayre_confine_options *options, struct ayre_posture *ret_posture,
                  struct ayre_error *error) AYRE_MUST_CHECK;
@@ -118,8 +129,8 @@ int ayre_confine(const struct ayre_confine_options *options, struct ayre_posture
  * @ret_posture: its size has to be set
  * @error: may be NULL
  *
- * Makes a child that confines itself with all layers it can get and tells, and waits for it; about a
- * millisecond. The caller's own child signals and waits do not see it.
+ * Makes a child that confines itself with all layers it can get and tells, and waits for it;
+ * about a millisecond. The caller's own child signals and waits do not see it.
  *
  * Returns 0, or a negative errno: -EINVAL without a size, -EAGAIN or -ENOMEM if no process could be
  * made, -EPIPE if it was killed before it could tell. Since 0.1.

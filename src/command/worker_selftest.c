@@ -1,8 +1,8 @@
 /*
  * ayre worker selftest: the escape attempts, made from inside the policy that is installed.
  *
- * Invariant: success means that every attempt was made, and that none got out of a process that is said to be
- * confined.
+ * Invariant: success means that every attempt was made, and that none got out of a process that
+ * is said to be confined.
  */
 #include <errno.h>
 #include <signal.h>
@@ -141,7 +141,10 @@ static int run_tier(enum escape_tier tier, const struct selftest_options *given,
 	return tally.got_out ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* Without seccomp no process counts as confined: the policy has to refuse, and nothing runs at all. */
+/*
+ * Without seccomp no process counts as confined: the policy has to refuse, and nothing runs at
+ * all.
+ */
 static int expect_refusal(enum escape_tier tier, const struct selftest_options *given,
                           json_t *tiers)
 {

@@ -1,7 +1,9 @@
 /*
- * The bait: files, sockets, queues, memory and processes that an ordinary process of this user can reach.
+ * The bait: files, sockets, queues, memory and processes that an ordinary process of this user
+ * can reach.
  *
- * Invariant: whatever was made is removed by escape_bait_remove(), also when the making stopped half-way.
+ * Invariant: whatever was made is removed by escape_bait_remove(), also when the making stopped
+ * half-way.
  */
 #include "escape/bait.h"
 

@@ -22,7 +22,10 @@ struct escape_bait {
 
 	/* Not kept, and open in the battery. */
 	int leaked_file, leaked_socket, leaked_high;
-	/* Kept: a socket to the host in which a descriptor waits, and the memory that is shared with it. */
+	/*
+	 * Kept: a socket to the host in which a descriptor waits, and the memory that is shared
+	 * with it.
+	 */
 	int control;
 	int memory;    /* for reading and writing, sealed against shrinking */
 	int read_only; /* of the host's, for reading */

@@ -8,7 +8,10 @@
 /* Those that listen. 0 or a negative errno; what was made stays until escape_sockets_remove(). */
 int escape_sockets_set(struct escape_bait *bait);
 void escape_sockets_remove(void);
-/* Those that an attempt is given: one that is kept, with a descriptor waiting in it, and one that leaks. */
+/*
+ * Those that an attempt is given: one that is kept, with a descriptor waiting in it, and one that
+ * leaks.
+ */
 void escape_sockets_renew(struct escape_bait *bait);
 /* The battery's ends of them. */
 void escape_sockets_close_pair(void);

@@ -1,8 +1,10 @@
 /*
- * The battery: each attempt in a process of its own, that confines itself as any user of the library would.
+ * The battery: each attempt in a process of its own, that confines itself as any user of the
+ * library would.
  *
- * Invariant: an attempt counts as held only if the kernel said so, by an error or by the process's end. One
- * that does not end in time has got out, and one whose process could not be confined was none.
+ * Invariant: an attempt counts as held only if the kernel said so, by an error or by the
+ * process's end. One that does not end in time has got out, and one whose process could not be
+ * confined was none.
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /*
- * Attempts on descriptors: those that were left open by mistake, those that wait in a socket, and new
- * ones of every kind.
+ * Attempts on descriptors: those that were left open by mistake, those that wait in a socket, and
+ * new ones of every kind.
  */
 #include <errno.h>
 #include <fcntl.h>

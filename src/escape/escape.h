@@ -1,10 +1,11 @@
 /*
- * The escape battery: what code that nobody trusts would try from inside a confined process, against things
- * that are really there. An attempt has got out if the kernel gave it what it asked for.
+ * The escape battery: what code that nobody trusts would try from inside a confined process,
+ * against things that are really there. An attempt has got out if the kernel gave it what it
+ * asked for.
  *
- * The battery stands outside the library, on the raw kernel (sys/kernel.h) and the public headers. Its
- * files: bait (what there is to be had), tier (which layers are missing), battery (each attempt in a process of
- * its own), and the attempts by what they are after.
+ * The battery stands outside the library, on the raw kernel (sys/kernel.h) and the public
+ * headers. Its files: bait (what there is to be had), tier (which layers are missing), battery
+ * (each attempt in a process of its own), and the attempts by what they are after.
  */
 #pragma once
 
@@ -56,10 +57,13 @@ struct escape_run {
 };
 
 /*
- * Makes the bait, runs the attempts, and removes the bait. Returns 0, what visit returned, or a negative
- * errno if the tier's policy or the bait cannot be had.
+ * Makes the bait, runs the attempts, and removes the bait. Returns 0, what visit returned, or a
+ * negative errno if the tier's policy or the bait cannot be had.
  */
 int escape_run(struct escape_run *run, struct ayre_error *error);
 
-/* What the mandatory layers say where the tier's layer is missing: 0, or the error of ayre_confine(). */
+/*
+ * What the mandatory layers say where the tier's layer is missing: 0, or the error of
+ * ayre_confine().
+ */
 int escape_try_default(enum escape_tier tier, struct ayre_error *error);

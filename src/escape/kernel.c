@@ -1,5 +1,6 @@
 /*
- * Attempts on the kernel: doors that ordinary code has no use for, and behind which most of its holes were.
+ * Attempts on the kernel: doors that ordinary code has no use for, and behind which most of its
+ * holes were.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/sysinfo.h>
 #include <sys/timex.h>
 #include <sys/utsname.h>
@@ -29,8 +29,8 @@ enum {
 	CALL_LISTMOUNT = 458,
 };
 
-/* socket(2) for 32-bit programs of x86. */
-#define INT80_SOCKET 359
+/* getppid(2) for 32-bit programs of x86. */
+#define INT80_GETPPID 64
 
 static long user_namespace(const struct escape_bait *bait)
 {
@@ -134,13 +134,13 @@ static long processor_ports(const struct escape_bait *bait)
 static long by_int80(const struct escape_bait *bait)
 {
 	(void)bait;
-	return ayrei_kernel_call_int80(INT80_SOCKET, AF_UNIX, SOCK_STREAM, 0);
+	return ayrei_kernel_call_int80(INT80_GETPPID, 0, 0, 0);
 }
 
 static long by_x32(const struct escape_bait *bait)
 {
 	(void)bait;
-	return ayrei_kernel_call_x32(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
+	return ayrei_kernel_call_x32(SYS_getppid, 0, 0, 0);
 }
 
 static long no_such_call(const struct escape_bait *bait)

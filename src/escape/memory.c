@@ -1,6 +1,6 @@
 /*
- * Attempts on memory: that of the host and of siblings, what is shared with the host under seals, and
- * on running code that came as data.
+ * Attempts on memory: that of the host and of siblings, what is shared with the host under seals,
+ * and on running code that came as data.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -186,7 +186,10 @@ static long remap_pages(const struct escape_bait *bait)
 	return page < 0 ? page : KERNEL(remap_file_pages, page, PAGE_BYTES, 0, 1, 0);
 }
 
-/* Pages of equal content become one, and a store to one takes longer: others' content can be guessed. */
+/*
+ * Pages of equal content become one, and a store to one takes longer: others' content can be
+ * guessed.
+ */
 static long merge_pages(const struct escape_bait *bait)
 {
 	static char page[2 * PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));

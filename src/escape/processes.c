@@ -1,6 +1,6 @@
 /*
- * Attempts on other processes of the same user: signals, tracing, their limits and priorities; and on
- * making more of them.
+ * Attempts on other processes of the same user: signals, tracing, their limits and priorities;
+ * and on making more of them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -154,7 +154,10 @@ static long sibling_session(const struct escape_bait *bait)
 	return KERNEL(getsid, bait->sibling);
 }
 
-/* How much processor time it has used: the clocks of others have negative numbers (clock_getcpuclockid(3)). */
+/*
+ * How much processor time it has used: the clocks of others have negative numbers
+ * (clock_getcpuclockid(3)).
+ */
 static long sibling_clock(const struct escape_bait *bait)
 {
 	const int clock = (int)(~(unsigned int)bait->sibling << 3 | 2);

@@ -1,8 +1,8 @@
 /*
  * Kernels that lack a feature, as the calling process sees them.
  *
- * Invariant: the code under test does not know. It makes the same calls, and gets the answer that a kernel
- * without the feature, or an administrator who has forbidden it, gives.
+ * Invariant: the code under test does not know. It makes the same calls, and gets the answer that
+ * a kernel without the feature, or an administrator who has forbidden it, gives.
  */
 #include "escape/tier.h"
 
@@ -21,7 +21,8 @@
 	 CLONE_NEWCGROUP)
 
 /* Filters see the lower halves of arguments first on both machines that ayre runs on. */
-#define LOAD(field)          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define AT(field)            offsetof(struct seccomp_data, field)
+#define LOAD(field)          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(field))
 #define LOAD_CALL            LOAD(nr)
 #define SAY(code)            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (code))
 #define ALLOW                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
@@ -29,7 +30,9 @@
 #define UNLESS_ANY(bits, steps) \
 	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (unsigned int)(bits), 0, (steps))
 
-/* As Ubuntu's AppArmor and most containers: EPERM. A filter cannot see into the struct of clone3. */
+/*
+ * As Ubuntu's AppArmor and most containers: EPERM. A filter cannot see into the struct of clone3.
+ */
 static const struct sock_filter no_namespaces[] = {
 	LOAD_CALL,     UNLESS(SYS_setns, 1),
 	SAY(EPERM),    UNLESS(SYS_clone3, 1),

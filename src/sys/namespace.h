@@ -7,10 +7,13 @@
 #include <stdbool.h>
 
 /*
- * A user namespace of its own in which the user keeps its number, and in it those of mounts, System V
- * and POSIX IPC, host names and control groups; and, if network, of networks, which takes longest. Only for
- * a process with one thread.
+ * A user namespace of its own in which the user keeps its number, and in it those of mounts,
+ * System V and POSIX IPC, host names and control groups; and, if network, of networks, which
+ * takes longest. Only for a process with one thread.
  */
 int ayrei_namespaces_enter(bool network);
-/* The root becomes an empty directory that nobody can write. Needs /proc, and a mount namespace of our own. */
+/*
+ * The root becomes an empty directory that nobody can write. Needs /proc, and a mount namespace
+ * of our own.
+ */
 int ayrei_root_empty(void);

@@ -98,7 +98,10 @@ int ayrei_capabilities_drop(void)
 	struct __user_cap_data_struct data[CAPABILITY_WORDS] = {0};
 	int result;
 
-	/* Bounding and ambient sets matter at exec only. One who may not drop them gains nothing there. */
+	/*
+	 * Bounding and ambient sets matter at exec only. One who may not drop them gains nothing
+	 * there.
+	 */
 	for (unsigned long bit = 0; bit < CAPABILITY_BITS; bit++)
 		if (control(PR_CAPBSET_DROP, bit) < 0)
 			break;

@@ -6,7 +6,7 @@
  *
  *	namespaces       while /proc/self can still be written: an undumpable process may not
  *	no-new-privs     before Landlock and seccomp, which ask for it
- *	undumpable       after the namespaces, which make the process dumpable again or not as they like
+ *	undumpable       after the namespaces, which set that as they like
  *	capabilities     after the namespaces, which give all of them
  *	descriptors      before Landlock, which does not reach what is open
  *	landlock         while a descriptor can still be had

@@ -1,6 +1,6 @@
 /*
- * Confinement, for this floor: confine.c lays the layers in their order, confine_layers.c has what each
- * consists of, posture.c tries them, filter.h has the system calls.
+ * Confinement, for this floor: confine.c lays the layers in their order, confine_layers.c has
+ * what each consists of, posture.c tries them, filter.h has the system calls.
  */
 #pragma once
 

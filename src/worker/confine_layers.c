@@ -1,7 +1,8 @@
 /*
  * What each layer consists of.
  *
- * Invariant: a layer that returns 0 holds whole; one that failed may hold in part, and counts as none.
+ * Invariant: a layer that returns 0 holds whole; one that failed may hold in part, and counts as
+ * none.
  */
 #include "worker/confine.h"
 
@@ -97,7 +98,10 @@ int ayrei_confine_seccomp(struct ayrei_confinement *confinement)
 
 int ayrei_confine_namespaces(struct ayrei_confinement *confinement)
 {
-	/* A network namespace takes ten times as long as the others: only where no filter stands in for it. */
+	/*
+	 * A network namespace takes ten times as long as the others: only where no filter stands
+	 * in for it.
+	 */
 	int result = ayrei_namespaces_enter(ayrei_filter_probe() < 0);
 
 	(void)confinement;

@@ -1,11 +1,12 @@
 /*
- * Run while ayre is built: lets libseccomp make the filters, and prints them as C. The library itself
- * holds the finished programs, so that it needs no libseccomp where it runs and loads them at once.
+ * Run while ayre is built: lets libseccomp make the filters, and prints them as C. The library
+ * itself holds the finished programs, so that it needs no libseccomp where it runs and loads them
+ * at once.
  *
  * usage: filter_make x86_64|aarch64
  *
- * Invariant: what is in neither list ends the process. A call is allowed only if nothing can be reached
- * by it but the process's own memory, its time, and the descriptors that it was left.
+ * Invariant: what is in neither list ends the process. A call is allowed only if nothing can be
+ * reached by it but the process's own memory, its time, and the descriptors that it was left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,10 @@ struct rule {
 #define HAS_NONE_OF(argument, bits)      IS_MASKED(argument, bits, 0)
 /* clang-format on */
 
-/* A negative number is the clock of another process, which tells that there is one and what it does. */
+/*
+ * A negative number is the clock of another process, which tells that there is one and what it
+ * does.
+ */
 #define IS_COMMON_CLOCK(argument) HAS_NONE_OF(argument, 0x80000000)
 
 /* Waiting and waking. The others hand locks over inside the kernel, a source of its worst holes. */
@@ -72,13 +76,19 @@ static const struct rule rules[] = {
 	ALLOW_IF(fcntl, IS(1, F_SETFD)),
 	ALLOW_IF(fcntl, IS(1, F_GETFL)),
 
-	/* Its own memory, none of it executable, and none from the machine's reserve of huge pages. */
+	/*
+	 * Its own memory, none of it executable, and none from the machine's reserve of huge
+	 * pages.
+	 */
 	ALLOW(brk),
 	ALLOW_IF_BOTH(mmap, HAS_NONE_OF(2, PROT_EXEC), HAS_NONE_OF(3, MAP_HUGETLB)),
 	ALLOW_IF(mprotect, HAS_NONE_OF(2, PROT_EXEC)),
 	ALLOW(mremap),
 	ALLOW(munmap),
-	/* What allocators say of it. To share equal pages with others (MERGEABLE) would tell of theirs. */
+	/*
+	 * What allocators say of it. To share equal pages with others (MERGEABLE) would tell of
+	 * theirs.
+	 */
 	ALLOW_IF(madvise, IS_UP_TO(2, MADV_DONTNEED)),
 	ALLOW_IF(madvise, IS(2, MADV_FREE)),
 	ALLOW_IF(madvise, IS(2, MADV_HUGEPAGE)),
@@ -90,7 +100,10 @@ static const struct rule rules[] = {
 	ANSWER_IF(madvise, EINVAL, IS(2, MADV_UNMERGEABLE)),
 	ANSWER_IF(madvise, EINVAL, IS_FROM(2, MADV_DONTDUMP)),
 
-	/* Waiting, time, chance, its own signals, and its end. vgetrandom blocks signals for a moment. */
+	/*
+	 * Waiting, time, chance, its own signals, and its end. vgetrandom blocks signals for a
+	 * moment.
+	 */
 	ALLOW_IF(clock_getres, IS_COMMON_CLOCK(0)),
 	ALLOW_IF(clock_gettime, IS_COMMON_CLOCK(0)),
 	ALLOW_IF(clock_nanosleep, IS_COMMON_CLOCK(0)),
@@ -115,8 +128,8 @@ static const struct rule rules[] = {
 	ALLOW(time),
 
 	/*
-	 * What C libraries try and can do without: none of it is done, and each gets the error that it
-	 * is ready for. First what a kernel may not have.
+	 * What C libraries try and can do without: none of it is done, and each gets the error
+	 * that it is ready for. First what a kernel may not have.
 	 */
 	ANSWER(clone3, ENOSYS),
 	ANSWER(close_range, ENOSYS),

@@ -1,8 +1,9 @@
 /*
  * Fault injection: the n-th call that can fail does fail, for every n, while a process is confined.
  *
- * What has to hold whatever fails: the result is an error that names a layer, or a success in which every mandatory
- * layer holds. A failure that nobody is told of would be a sandbox that is none.
+ * What has to hold whatever fails: the result is an error that names a layer, or a success in
+ * which every mandatory layer holds. A failure that nobody is told of would be a sandbox that is
+ * none.
  */
 #include "worker/worker_world.h"
 

@@ -1,5 +1,6 @@
 /*
- * Life inside: what a confined process still can do, what it gets when it tries more, and its limits.
+ * Life inside: what a confined process still can do, what it gets when it tries more, and its
+ * limits.
  */
 #include "worker/worker_world.h"
 

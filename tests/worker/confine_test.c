@@ -304,6 +304,23 @@ static void the_probe_says_what_confinement_then_has(void **state)
 	for_each_user(try_probe, NULL);
 }
 
+static int try_probe_with_thread(void *context)
+{
+	struct ayre_posture posture = {.size = sizeof(posture)};
+	pthread_t thread;
+
+	(void)context;
+	require(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
+	require(ayre_posture_probe(&posture, NULL) == 0 && posture.confined);
+	return 0;
+}
+
+static void the_probe_may_come_from_many_threads(void **state)
+{
+	(void)state;
+	for_each_user(try_probe_with_thread, NULL);
+}
+
 static int try_probe_without(void *context)
 {
 	struct ayre_posture posture = {.size = sizeof(posture)};
@@ -334,6 +351,7 @@ int main(void)
 		counted_test(no_process_of_the_user_looks_into_it),
 		counted_test(a_layer_that_is_missing_is_named_or_done_without),
 		counted_test(the_probe_says_what_confinement_then_has),
+		counted_test(the_probe_may_come_from_many_threads),
 		counted_test(the_probe_tells_of_what_is_missing),
 	};
 

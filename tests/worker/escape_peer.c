@@ -1,8 +1,9 @@
 /*
- * The attempts of the escape battery under another sandbox: each is made by a program that PROGRAM starts, with the
- * same bait outside of it.
+ * The attempts of the escape battery under another sandbox: each is made by a program that
+ * PROGRAM starts, with the same bait outside of it.
  *
- * usage: escape_peer PROGRAM [ARGUMENT]...     what PROGRAM gets is ARGUMENT... and a command to run
+ * usage: escape_peer PROGRAM [ARGUMENT]...     what PROGRAM gets is ARGUMENT... and a command to
+ * run
  *
  * Prints those that got out, and how many did. As an attempt: escape_peer --attempt NUMBER FD.
  */

@@ -1,6 +1,6 @@
 /*
- * Landlock on kernels from ABI 1 on: between the library and the kernel stands one that refuses what an older one
- * does not know. What passes goes on to the real kernel.
+ * Landlock on kernels from ABI 1 on: between the library and the kernel stands one that refuses
+ * what an older one does not know. What passes goes on to the real kernel.
  */
 #include "worker/worker_world.h"
 
@@ -10,7 +10,10 @@
 
 #include "escape/tier.h"
 
-/* struct landlock_ruleset_attr as it grew, in bytes, and the bits that each ABI knows in its words. */
+/*
+ * struct landlock_ruleset_attr as it grew, in bytes, and the bits that each ABI knows in its
+ * words.
+ */
 struct kernel {
 	int abi;
 	size_t attr_bytes;
@@ -84,7 +87,10 @@ static int confine_there(void *context)
 	return 0;
 }
 
-/* No seccomp and no namespaces: Landlock alone stands before the files. None of this takes a descriptor. */
+/*
+ * No seccomp and no namespaces: Landlock alone stands before the files. None of this takes a
+ * descriptor.
+ */
 static int meet_landlock(void *context)
 {
 	require(chdir(test_directory()) == 0);

@@ -21,7 +21,9 @@ extern const int keep_error[1];
 
 /* In a child: root becomes an ordinary user; who is one stays it. */
 void become_ordinary(void);
-/* Runs in a child twice if this is root: as root, and as an ordinary user. Both have to return 0. */
+/*
+ * Runs in a child twice if this is root: as root, and as an ordinary user. Both have to return 0.
+ */
 void for_each_user(int (*run)(void *context), void *context);
 /* In a child: confines it, or fails. */
 void confine_now(const struct ayre_confine_options *options, struct ayre_posture *ret_posture);
