@@ -125,6 +125,7 @@ static const struct rule rules[] = {
 	ALLOW(rt_sigprocmask),
 	ALLOW(rt_sigreturn),
 	ALLOW(sched_yield),
+	ALLOW(sigaltstack),
 	ALLOW(time),
 
 	/*

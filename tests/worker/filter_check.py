@@ -20,7 +20,7 @@ X32_BIT = 0x40000000
 
 ALLOWED = set('''close fstat lseek read readv write writev brk mremap munmap exit exit_group getpid
     getrandom gettid gettimeofday nanosleep restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn
-    sched_yield time'''.split())
+    sched_yield sigaltstack time'''.split())
 ANSWERED = {errno.ENOSYS: '''clone3 close_range faccessat2 futex_waitv membarrier openat2
                 prlimit64 rseq sched_getaffinity set_robust_list statx sysinfo''',
             errno.EACCES: 'access faccessat lstat newfstatat open openat readlink readlinkat stat',
