@@ -109,6 +109,21 @@ static void print_tier(const struct tally *tally, const struct ayre_posture *pos
 	             (unsigned long long)tally->killed);
 }
 
+/* No process was confined as the tier's policy asks, or there was no memory to tell of them. */
+static int tell_failure(const struct tally *tally, json_t *tiers, int code,
+                        const struct ayre_error *error)
+{
+	const struct ayre_posture none = {.size = sizeof(none)};
+	char text[640];
+
+	if (error->code == 0)
+		return output_fail("%s", strerror(-code));
+	if (tally->given->json && code != -ENOENT)
+		json_array_append_new(
+			tiers, tier_json(tally, &none, ayre_error_text(error, text, sizeof(text))));
+	return output_error(error);
+}
+
 /* Whatever the layers, the tier is run, and told what it is worth. */
 static int run_tier(enum escape_tier tier, const struct selftest_options *given, json_t *attempts,
                     json_t *tiers)
@@ -124,13 +139,11 @@ static int run_tier(enum escape_tier tier, const struct selftest_options *given,
 		.visit = visit,
 		.context = &tally,
 	};
-	struct ayre_error error = {0};
+	struct ayre_error error = {.code = 0};
 	int result = escape_run(&run, &error);
 
-	if (result == -EINTR || result == -ENOMEM)
-		return output_fail("%s", strerror(-result));
 	if (result < 0)
-		return output_error(&error);
+		return tell_failure(&tally, tiers, result, &error);
 	if (given->json)
 		json_array_append_new(tiers, tier_json(&tally, &run.posture, NULL));
 	else

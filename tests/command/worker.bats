@@ -44,6 +44,45 @@ posture_is_whole() {
   fails 2 "--tier" ayre worker posture --tier full
 }
 
+# lacking CALL COMMAND...: on a kernel that says ENOSYS to a system call.
+lacking() {
+  /usr/bin/python3 - "$@" <<'PYTHON'
+import ctypes, os, struct, sys
+ERRNO, ALLOW = 0x00050000, 0x7FFF0000
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, int(sys.argv[1])), (0x06, 0, 0, ERRNO | 38), (0x06, 0, 0, ALLOW)]
+program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
+head = struct.pack('HxxxxxxP', len(steps), ctypes.addressof(program))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, head, 0, 0) == 0, os.strerror(ctypes.get_errno())
+os.execv(sys.argv[2], sys.argv[2:])
+PYTHON
+}
+
+# landlock_create_ruleset and seccomp, by their numbers.
+ruleset=444
+[ "$(uname -m)" = x86_64 ] && filter=317 || filter=277
+
+@test "posture and selftest: what the kernel lacks is said, and refused" {
+  run lacking "$ruleset" "$AYRE" worker posture
+  [ "$status" -eq 1 ]
+  grep -qx 'landlock       does not hold: Function not implemented' <<<"$output"
+  run lacking "$ruleset" "$AYRE" worker posture --json
+  [ "$status" -eq 1 ]
+  [ "$(jq -c '[.confined, .landlock_abi]' <<<"$output")" = '[true,0]' ]
+  run --separate-stderr lacking "$ruleset" "$AYRE" worker selftest --tier full --json
+  [ "$status" -eq 1 ]
+  [[ "$stderr" == "ayre: worker selftest: landlock: Function not implemented: "* ]]
+  jq -e '.attempts == [] and (.tiers[0].refused | startswith("landlock: "))' <<<"$output"
+  run lacking "$ruleset" "$AYRE" worker selftest --tier no-landlock
+  [ "$status" -eq 0 ]
+  run lacking "$filter" "$AYRE" worker posture
+  [ "$status" -eq 1 ]
+  grep -qx 'seccomp        does not hold: Function not implemented' <<<"$output"
+  run lacking "$filter" "$AYRE" worker posture --json
+  [ "$(jq .confined <<<"$output")" = false ]
+}
+
 # Nobody gets out, in no tier; and there are enough who try.
 nobody_gets_out() {
   run --separate-stderr "$1" worker selftest --json
