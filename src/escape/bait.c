@@ -33,6 +33,9 @@
 #define KEY_TRIES    100
 #define PATHS        4
 
+/* A socket's path, which lies deeper, has 108 bytes. */
+#define PLACE_MAX 60
+
 const char *escape_path(const struct escape_bait *bait, const char *name)
 {
 	static char paths[PATHS][sizeof(bait->directory) + 32];
@@ -66,15 +69,19 @@ static int make_file(const char *path)
 
 static int make_files(struct escape_bait *bait)
 {
+	const char *place = getenv("AYRE_DIR");
 	int result;
 
-	strcpy(bait->directory, "/dev/shm/ayre-escape-XXXXXX");
+	if (!place || strlen(place) > PLACE_MAX)
+		place = "/dev/shm";
+	snprintf(bait->directory, sizeof(bait->directory), "%s/ayre-escape-XXXXXX", place);
 	if (!mkdtemp(bait->directory)) {
 		bait->directory[0] = '\0';
 		return -errno;
 	}
-	snprintf(bait->shared, sizeof(bait->shared), "/dev/shm/%s.shared",
-	         bait->directory + strlen("/dev/shm/"));
+	/* Beside it, as POSIX has them. */
+	snprintf(bait->shared, sizeof(bait->shared), "%.*s.shared", PLACE_MAX + 24,
+	         bait->directory);
 	result = make_file(bait->shared);
 	if (result == 0)
 		result = make_file(escape_path(bait, "secret"));

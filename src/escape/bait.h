@@ -10,13 +10,13 @@
 
 /* Plain bytes: children inherit it. */
 struct escape_bait {
-	char directory[64]; /* in memory, mode 0700 */
+	char directory[96]; /* in memory, mode 0700 */
 	pid_t host;         /* the battery itself */
 	pid_t sibling;      /* a process of the same user */
 	uint16_t tcp_port, udp_port;
 	char abstract[32]; /* the name of an abstract socket, without its NUL */
 	char queue[32];    /* a POSIX message queue */
-	char shared[64];   /* the path of a POSIX segment */
+	char shared[96];   /* the path of a POSIX segment */
 	int segment_key, segment, message_queue_key, message_queue, semaphore_key, semaphore;
 	int *word; /* the same address in host and sibling, in memory of their own */
 

@@ -4,6 +4,19 @@
 bats_require_minimum_version 1.5.0
 load support
 
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return
+  # Two copies of the tests can run at once, and each has users.
+  export AYRE_DIR="/dev/shm/ayre-test-$$-$BATS_TEST_NUMBER"
+  mkdir -m 1777 "$AYRE_DIR"
+}
+
+teardown() {
+  [ -z "${background:-}" ] || kill "$background" 2>/dev/null || true
+  [ -z "${place:-}" ] || rm -rf "$place"
+  rm -rf "$AYRE_DIR"
+}
+
 # Those who run it: root (or whoever runs the tests), and a user who is nobody in particular.
 for_each_user() {
   "$@" ayre
@@ -16,9 +29,8 @@ for_each_user() {
   fi
 }
 
-# What the battery makes is in one place, and two runs at once have two names.
 leftovers() {
-  find /dev/shm -maxdepth 1 -name "ayre-escape-*" -newer key
+  ls -A "$AYRE_DIR"
 }
 
 posture_is_whole() {
@@ -155,7 +167,7 @@ some_get_out() {
 @test "selftest: asked to end, it leaves nothing behind" {
   "$AYRE" worker selftest >/dev/null 2>&1 &
   background=$!
-  until_true sh -c '[ -n "$(find /dev/shm -maxdepth 1 -name "ayre-escape-*" -newer "$1")" ]' sh key
+  until_true sh -c '[ -n "$(ls "$AYRE_DIR")" ]'
   sleep 0.2
   kill -TERM "$background"
   key=$(printf '0x%08x' $((0x61000000 + background * 100)))

@@ -24,7 +24,7 @@
 #include "escape/attempt.h"
 
 #define ARGUMENTS_MAX 64
-#define DEADLINE_MS   5000
+#define DEADLINE_MS   20000
 
 /* No errno is as high. */
 #define CODE_BROKEN 250
