@@ -92,7 +92,10 @@ struct ayre_confine_options {
 	 */
 	const int *keep;
 	size_t keep_count;
-	/* Address space that it may map from now on, bytes; 0: 1 GiB. UINT64_MAX: no limit. */
+	/*
+	 * Address space that it may map from now on, bytes; 0: 1 GiB. UINT64_MAX: no limit, which is
+	 * the only one that needs no /proc.
+	 */
 	uint64_t memory_bytes;
 	/* The size to which it may write a file; 0: none. Pipes and sockets have no size. */
 	uint64_t file_bytes;

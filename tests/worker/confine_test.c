@@ -4,11 +4,16 @@
 #include "worker/worker_world.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "escape/tier.h"
+#include "sys/privilege.h"
 
 static void names_are_those_of_layers(void **state)
 {
@@ -339,6 +344,49 @@ static void the_probe_tells_of_what_is_missing(void **state)
 	for_each_user(try_probe_without, NULL);
 }
 
+static int try_probe_without_processes(void *context)
+{
+	const struct rlimit none = {0, 0};
+	struct ayre_posture posture = {.size = sizeof(posture), .layers = 77};
+	struct ayre_error error = {0};
+
+	(void)context;
+	become_ordinary();
+	require(setrlimit(RLIMIT_NPROC, &none) == 0);
+	require(ayre_posture_probe(&posture, &error) == -EAGAIN);
+	require(error.code == -EAGAIN && strcmp(error.step, "fork") == 0);
+	require(posture.layers == 77);
+	return 0;
+}
+
+/* Somebody ends the child on its way: here a filter that is stricter than what it expects. */
+static int try_probe_that_is_killed(void *context)
+{
+	const struct sock_filter steps[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_capset, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct ayre_posture posture = {.size = sizeof(posture), .layers = 77};
+	struct ayre_error error = {0};
+
+	(void)context;
+	require(ayrei_privileges_no_new() == 0);
+	require(ayrei_filter_load(steps, sizeof(steps) / sizeof(*steps)) == 0);
+	require(ayre_posture_probe(&posture, &error) == -EPIPE);
+	require(error.code == -EPIPE && error.detail[0]);
+	require(posture.layers == 77);
+	return 0;
+}
+
+static void the_probe_fails_where_it_cannot_be_made(void **state)
+{
+	(void)state;
+	for_each_user(try_probe_without_processes, NULL);
+	for_each_user(try_probe_that_is_killed, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +401,7 @@ int main(void)
 		counted_test(the_probe_says_what_confinement_then_has),
 		counted_test(the_probe_may_come_from_many_threads),
 		counted_test(the_probe_tells_of_what_is_missing),
+		counted_test(the_probe_fails_where_it_cannot_be_made),
 	};
 
 	return run_counted("confine", tests);
