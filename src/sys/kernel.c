@@ -4,7 +4,6 @@
 #include "sys/kernel.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <unistd.h>
 
 #include "sys/raw.h"
@@ -54,11 +53,6 @@ long ayrei_kernel_call_ldt(void *buffer, unsigned long length)
 	return ayrei_raw_call(SYS_modify_ldt, 0, (long)buffer, (long)length, 0, 0);
 }
 
-unsigned int ayrei_kernel_machine(void)
-{
-	return AUDIT_ARCH_X86_64;
-}
-
 #elif defined(__aarch64__)
 
 long ayrei_kernel_call_int80(long number, long a, long b, long c)
@@ -82,11 +76,6 @@ long ayrei_kernel_call_ldt(void *buffer, unsigned long length)
 {
 	(void)buffer, (void)length;
 	return -ENOSYS;
-}
-
-unsigned int ayrei_kernel_machine(void)
-{
-	return AUDIT_ARCH_AARCH64;
 }
 
 #endif

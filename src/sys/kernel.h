@@ -33,6 +33,3 @@ long ayrei_kernel_call_iopl(int level);
 long ayrei_kernel_call_ldt(void *buffer, unsigned long length);
 /* A new process, or with flags whatever clone(2) makes of them; in both processes it returns. */
 long ayrei_kernel_clone(unsigned long flags);
-
-/* What kind of machine the kernel tells filters of: AUDIT_ARCH_... */
-unsigned int ayrei_kernel_machine(void);

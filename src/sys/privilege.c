@@ -78,10 +78,9 @@ int ayrei_personality_reset(void)
 	/* All ones ask for the present one. */
 	long present = AYREI_RESULT(syscall(SYS_personality, UINT_MAX));
 
-	if (present < 0 || !(present & READ_IMPLIES_EXEC))
-		return present < 0 ? (int)present : 0;
-	present &= ~READ_IMPLIES_EXEC;
-	return (int)AYREI_RESULT(syscall(SYS_personality, present)) < 0 ? -EPERM : 0;
+	if (present >= 0 && present & READ_IMPLIES_EXEC)
+		present = AYREI_RESULT(syscall(SYS_personality, present & ~READ_IMPLIES_EXEC));
+	return present < 0 ? (int)present : 0;
 }
 
 static bool is_none(const struct __user_cap_data_struct data[CAPABILITY_WORDS])
