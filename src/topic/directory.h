@@ -97,7 +97,10 @@ int ayrei_peer_is_live(const struct ayrei_topic *topic, enum ayrei_peer_kind kin
 int ayrei_peer_make(const struct ayrei_topic *topic, uint64_t bytes, struct ayre_error *error);
 
 struct ayrei_shared;
-/* Maps the word in `join`, read-only. *ret_word points into it. */
+/*
+ * Maps the word in `join`, read-only, once the file is as long as it has to be. *ret_word points into it.
+ * -EPROTO: it is missing, or no file that we may write.
+ */
 int ayrei_topic_map_join(const struct ayrei_topic *topic, struct ayrei_shared *shared,
                          const uint64_t **ret_word);
 /* Changes it: somebody has come, and has a name. */

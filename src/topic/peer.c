@@ -165,19 +165,45 @@ int ayrei_peer_make(const struct ayrei_topic *topic, uint64_t bytes, struct ayre
 
 /* --- the word in `join` --- */
 
+/*
+ * Whoever may subscribe may write `join`, and so can cut it short. What is as long again as it has to be
+ * tells of newcomers as before.
+ */
+static int lengthen_join(int fd)
+{
+	struct stat status;
+	int result = ayrei_file_status(fd, &status);
+
+	if (result < 0)
+		return result;
+	if (!S_ISREG(status.st_mode))
+		return -EPROTO;
+	return status.st_size < (off_t)sizeof(struct ayrei_join_layout)
+	               ? ayrei_file_truncate(fd, sizeof(struct ayrei_join_layout))
+	               : 0;
+}
+
+/* So often may somebody cut it short again before it is mapped. */
+#define ATTEMPTS 100
+
 int ayrei_topic_map_join(const struct ayrei_topic *topic, struct ayrei_shared *shared,
                          const uint64_t **ret_word)
 {
 	char path[AYREI_PEER_PATH_BYTES];
 	ayrei_auto_fd int fd = -1;
-	struct stat status;
-	int result;
+	int result = -ESTALE;
 
 	snprintf(path, sizeof(path), "%s/join", topic->prefix);
-	fd = ayrei_topic_open_regular(path, sizeof(struct ayrei_join_layout), &status);
-	result = fd < 0 ? fd
-	                : ayrei_shared_map(shared, fd, sizeof(struct ayrei_join_layout), 0, false,
-	                                   false);
+	fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
+	/* Only its owner can take it away, or put something else in its place. */
+	if (fd < 0)
+		return is_our_own(fd) && fd != -ENOENT ? fd : -EPROTO;
+	for (int i = 0; i < ATTEMPTS && result == -ESTALE; i++) {
+		result = lengthen_join(fd);
+		if (result == 0)
+			result = ayrei_shared_map(shared, fd, sizeof(struct ayrei_join_layout), 0,
+			                          false, false);
+	}
 	if (result == 0)
 		*ret_word = &((const struct ayrei_join_layout *)shared->base)->nonce;
 	return result;

@@ -352,7 +352,7 @@ static int open_named(struct ayre_publisher *publisher, struct ayre_error *error
 		ayrei_topic_map_join(&publisher->topic, &publisher->join_map, &publisher->join);
 
 	if (result < 0)
-		return ayrei_fail(error, result == -ENOENT ? -EPROTO : result, "join", label,
+		return ayrei_fail(error, result, "join", label,
 		                  "its file 'join' is missing or damaged: remove the topic");
 	publisher->lossy = publisher->topic.layout.policy & AYREI_POLICY_LOSSY;
 	result = take_lane(publisher, error);

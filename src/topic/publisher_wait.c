@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -40,29 +39,17 @@ static uint64_t floor_of_newcomers(const struct ayre_publisher *publisher, bool 
 	                                                               : publisher->lane.position;
 }
 
-/*
- * Whoever may subscribe may write `join`, and so can cut it short, and what we have mapped of it is lost.
- * Once it is as long again as it has to be, it tells of newcomers as before.
- */
+/* What we have mapped of it is lost: somebody has cut it short. */
 static void mend_join(struct ayre_publisher *publisher)
 {
-	char path[AYREI_PEER_PATH_BYTES];
 	struct ayrei_shared map = {0};
-	ayrei_auto_fd int fd = -1;
-	struct stat status;
+	const uint64_t *word;
 
-	snprintf(path, sizeof(path), "%s/join", publisher->topic.prefix);
-	fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
-	if (fd < 0 || ayrei_file_status(fd, &status) < 0 || !S_ISREG(status.st_mode))
-		return;
-	if (status.st_size < (off_t)sizeof(struct ayrei_join_layout) &&
-	    ayrei_file_truncate(fd, sizeof(struct ayrei_join_layout)) < 0)
-		return;
-	if (ayrei_shared_map(&map, fd, sizeof(struct ayrei_join_layout), 0, false, false) < 0)
+	if (ayrei_topic_map_join(&publisher->topic, &map, &word) < 0)
 		return;
 	ayrei_shared_unmap(&publisher->join_map);
 	publisher->join_map = map;
-	publisher->join = &((const struct ayrei_join_layout *)map.base)->nonce;
+	publisher->join = word;
 }
 
 int ayrei_publisher_look(struct ayre_publisher *publisher, bool ring)

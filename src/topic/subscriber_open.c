@@ -165,7 +165,7 @@ static int open_named(struct ayre_subscriber *subscriber, struct ayre_error *err
 	if (result < 0)
 		return ayrei_fail(error, result == -ENOENT || result == -ELOOP ? -EPROTO : result,
 		                  "join", label,
-		                  "its file 'join' is missing, damaged, or cannot be written");
+		                  "its file 'join' is missing or damaged: remove the topic");
 	result = look(subscriber, true, error);
 	if (result == 0)
 		ayrei_subscriber_arrive(subscriber);

@@ -184,14 +184,12 @@ TOPIC_TEST(a_description_that_is_no_file_is_refused)
 }
 
 /* Without it publishers would not hear of who comes. */
-TOPIC_TEST(a_join_file_that_is_missing_or_damaged_is_told)
+TOPIC_TEST(a_join_file_that_is_missing_or_none_is_told)
 {
 	char path[NAME_BYTES];
 
 	require(ayre_topic_create(NULL, NAME, NULL) == 1);
 	topic_path(NAME, "join", path);
-	require(truncate(path, 0) == 0);
-	fails_to_publish(NULL, NAME, -EPROTO);
 	require(unlink(path) == 0);
 	fails_to_publish(NULL, NAME, -EPROTO);
 	fails_to_subscribe(NULL, NAME, -EPROTO);
@@ -199,6 +197,32 @@ TOPIC_TEST(a_join_file_that_is_missing_or_damaged_is_told)
 	fails_to_publish(NULL, NAME, -EPROTO);
 	fails_to_subscribe(NULL, NAME, -EPROTO);
 	/* Nothing was left by those who failed, and it can be removed. */
+	remove_topic(NAME);
+	return 0;
+}
+
+/* Whoever may subscribe can do that to it. */
+TOPIC_TEST(a_join_file_that_was_cut_short_is_mended)
+{
+	struct ayre_publisher *publisher;
+	struct ayre_subscriber *subscriber;
+	char path[NAME_BYTES];
+	struct stat status;
+
+	require(ayre_topic_create(NULL, NAME, NULL) == 1);
+	topic_path(NAME, "join", path);
+	require(truncate(path, 0) == 0);
+	publisher = publish(NULL, NAME);
+	require(stat(path, &status) == 0 && status.st_size == 8);
+	ayre_publisher_close(publisher);
+	require(truncate(path, 3) == 0);
+	subscriber = subscribe(NULL, NAME);
+	require(truncate(path, 7) == 0);
+	publisher = publish(NULL, NAME);
+	send_number(publisher, 4);
+	require(receive_number(subscriber) == 4);
+	ayre_publisher_close(publisher);
+	ayre_subscriber_close(subscriber);
 	remove_topic(NAME);
 	return 0;
 }
@@ -231,7 +255,8 @@ int main(void)
 		counted_test(what_cannot_be_is_refused_although_its_checksum_is_right),
 		counted_test(features_that_may_be_ignored_are),
 		counted_test(a_description_that_is_no_file_is_refused),
-		counted_test(a_join_file_that_is_missing_or_damaged_is_told),
+		counted_test(a_join_file_that_is_missing_or_none_is_told),
+		counted_test(a_join_file_that_was_cut_short_is_mended),
 		counted_test(damage_does_not_reach_those_who_are_there),
 	};
 

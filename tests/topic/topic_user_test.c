@@ -2,100 +2,12 @@
  * Other users: who may subscribe and who may publish, who makes whom wait, and what a stranger can do
  * in a directory where everybody may make files. For root, who can become them.
  */
-#include "topic/topic_world.h"
+#include "topic/user_world.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-
-#define OWNER    3100001u
-#define MEMBER   3100002u /* of the owner's group */
-#define STRANGER 3100003u
-#define GROUP    3100009u
-
-/* In a folder like /tmp: the topic of the owner's, by its path. */
-static const char *path(void)
-{
-	static char text[NAME_BYTES];
-
-	return topic_path("shared/topic", "", text);
-}
-
-static void open_folder(void)
-{
-	char folder[NAME_BYTES];
-
-	require(mkdir(topic_path("shared", "", folder), 01777) == 0);
-	require(chmod(folder, 01777) == 0);
-}
-
-static void close_folder(void)
-{
-	char folder[NAME_BYTES];
-
-	require(ayre_topic_remove(path(), false, NULL) == 0);
-	require(rmdir(topic_path("shared", "", folder)) == 0);
-}
-
-/* A step of another user's, who ends with it. */
-struct step {
-	uid_t user;
-	int (*run)(void *context);
-	void *context;
-};
-
-static int run_step(void *context)
-{
-	const struct step *step = context;
-	gid_t group = GROUP;
-
-	require(setgroups(step->user == MEMBER ? 1 : 0, &group) == 0);
-	require(setresgid(step->user == OWNER ? GROUP : step->user,
-	                  step->user == OWNER ? GROUP : step->user, -1) == 0);
-	require(setresuid(step->user, step->user, step->user) == 0);
-	/* Who becomes another user is asked anew. */
-	require(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
-	return step->run(step->context);
-}
-
-static void as(uid_t user, int (*run)(void *context), void *context)
-{
-	struct step step = {user, run, context};
-
-	require(run_in_child(run_step, &step) == 0);
-}
-
-static pid_t start_as(uid_t user, int (*run)(void *context), void *context)
-{
-	/* Copied by fork, before this returns. */
-	struct step step = {user, run, context};
-
-	return start_child(run_step, &step);
-}
-
-#define SKIP_UNLESS_ROOT() \
-	do { \
-		if (!is_root()) \
-			return skipped("this user cannot become another one"); \
-	} while (0)
-
-static int make_topic(void *context)
-{
-	uint32_t mode = *(uint32_t *)context;
-
-	umask(0077);
-	require(ayre_topic_create(TOPIC(.mode = mode, .ring_bytes = 4096), path(), NULL) == 1);
-	return 0;
-}
-
-static void make_topic_of(uint32_t mode)
-{
-	open_folder();
-	as(OWNER, make_topic, &mode);
-}
 
 /* --- who may what --- */
 
@@ -108,13 +20,13 @@ static int try_rights(void *context)
 	const struct rights *rights = context;
 
 	if (rights->publish == 0)
-		ayre_publisher_close(publish(NULL, path()));
+		ayre_publisher_close(publish(NULL, shared_path()));
 	else
-		fails_to_publish(NULL, path(), rights->publish);
+		fails_to_publish(NULL, shared_path(), rights->publish);
 	if (rights->subscribe == 0)
-		ayre_subscriber_close(subscribe(NULL, path()));
+		ayre_subscriber_close(subscribe(NULL, shared_path()));
 	else
-		fails_to_subscribe(NULL, path(), rights->subscribe);
+		fails_to_subscribe(NULL, shared_path(), rights->subscribe);
 	return 0;
 }
 
@@ -162,7 +74,7 @@ struct meeting {
 static int send_many(void *context)
 {
 	struct meeting *meeting = context;
-	struct ayre_publisher *publisher = publish(NULL, path());
+	struct ayre_publisher *publisher = publish(NULL, shared_path());
 	uint64_t count = 0;
 
 	await(&meeting->ready, 1);
@@ -182,7 +94,7 @@ static int read_late(void *context)
 {
 	struct meeting *meeting = context;
 	struct ayre_subscriber *subscriber =
-		subscribe(SUBSCRIBER(.flags = AYRE_SUBSCRIBER_UNTIL_CLOSED), path());
+		subscribe(SUBSCRIBER(.flags = AYRE_SUBSCRIBER_UNTIL_CLOSED), shared_path());
 	char bytes[4096];
 	ssize_t got;
 
@@ -240,7 +152,7 @@ TOPIC_TEST(one_who_may_publish_is_waited_for)
 /* Each user has lanes of its own: nobody goes on in another's. */
 static int come_and_go(void *context)
 {
-	struct ayre_publisher *publisher = publish(NULL, path());
+	struct ayre_publisher *publisher = publish(NULL, shared_path());
 
 	*(uint64_t *)context = info_of_publisher(publisher).id;
 	send_number(publisher, 1);
@@ -290,7 +202,7 @@ static int forge_a_lane(void *context)
 static int read_only_the_owners(void *context)
 {
 	struct ayre_subscriber *subscriber =
-		subscribe(SUBSCRIBER(.from = AYRE_FROM_OLDEST), path());
+		subscribe(SUBSCRIBER(.from = AYRE_FROM_OLDEST), shared_path());
 
 	(void)context;
 	require(receive_number(subscriber) == 1);
@@ -336,12 +248,12 @@ static int spoil_what_he_can(void *context)
 	topic_path("shared/topic", lane, name);
 	require(unlink(name) == -1 && truncate(name, 0) == -1);
 	require(open(name, O_RDWR | O_CLOEXEC) == -1);
-	require(rename(path(), topic_path("shared/mine", "", other)) == -1);
-	require(rmdir(path()) == -1);
-	require(ayre_topic_remove(path(), true, NULL) < 0);
-	require(ayre_topic_remove(path(), false, NULL) < 0);
+	require(rename(shared_path(), topic_path("shared/mine", "", other)) == -1);
+	require(rmdir(shared_path()) == -1);
+	require(ayre_topic_remove(shared_path(), true, NULL) < 0);
+	require(ayre_topic_remove(shared_path(), false, NULL) < 0);
 	/* A lock of his on the directory keeps nobody from anything. */
-	fd = open(path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(shared_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	require(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
 	return 0;
 }
@@ -367,7 +279,7 @@ TOPIC_TEST(a_stranger_removes_and_changes_nothing)
 
 static int hold_the_directory(void *context)
 {
-	int fd = open(path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(shared_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	require(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
 	announce((atomic_uint *)context, 1);
@@ -377,7 +289,7 @@ static int hold_the_directory(void *context)
 static int remove_own(void *context)
 {
 	(void)context;
-	return -ayre_topic_remove(path(), false, NULL);
+	return -ayre_topic_remove(shared_path(), false, NULL);
 }
 
 TOPIC_TEST(a_stranger_who_locks_the_directory_keeps_nobody_from_removing_it)
