@@ -226,6 +226,7 @@ struct ayre_server_options {
  *   -EBUSY   somebody serves
  *   -EACCES  this user is neither the one who made the service nor root
  *   -EINVAL  the topic of that name is a lossy one
+ *   -EPROTO  a directory has the name of the file that says who serves
  * Since 0.1.
  */
 int ayre_server_open(const struct ayre_server_options *options, const char *name,

@@ -100,8 +100,8 @@ int ayre_topic_create(const struct ayre_topic_options *options, const char *name
  * @force: also if it is in use; those who use it go on among themselves, unseen by others
  *
  * A damaged one, too. Returns 0, -ENOENT, -EBUSY: live publishers or subscribers use it, -EPROTO: it
- * is no topic, -ENOTEMPTY: something else lies in it (in all these cases nothing was removed); or a
- * negative errno of unlink(2). Since 0.1.
+ * is no topic, -ENOTEMPTY: something else lies in it, be it a directory by the name of a file of its
+ * own (in all these cases nothing was removed); or a negative errno of unlink(2). Since 0.1.
  */
 int ayre_topic_remove(const char *name, bool force, struct ayre_error *error) AYRE_MUST_CHECK;
 

@@ -24,7 +24,8 @@ struct ayrei_topic {
 #define AYREI_PEER_PATH_BYTES (AYREI_SELF_BYTES + 64)
 
 /* In the name, ".NAME.ayre-creating.01234567", of a topic that is not whole yet. */
-#define AYREI_UNFINISHED ".ayre-creating."
+#define AYREI_UNFINISHED        ".ayre-creating."
+#define AYREI_UNFINISHED_DIGITS 8
 
 enum ayrei_peer_kind {
 	AYREI_PEER_PUBLISHER,
@@ -33,6 +34,9 @@ enum ayrei_peer_kind {
 
 /* The path of a topic by its name, and of the folder that it is in; PATH_MAX bytes each. */
 int ayrei_topic_path(const char *name, char *path, char *parent, struct ayre_error *error);
+
+/* Has a file that is no path the name of a topic that is not whole yet, or not any more? */
+bool ayrei_topic_is_unfinished(const char *file);
 
 /* The folder of the topics that have no slash in their name, which may not exist. */
 int ayrei_topic_root(char *path, struct ayre_error *error);

@@ -42,6 +42,17 @@ static bool is_word(const char *name)
 	return name[0] && name[0] != '.' && name[strspn(name, letters)] == '\0';
 }
 
+bool ayrei_topic_is_unfinished(const char *file)
+{
+	size_t length = strlen(file), tail = strlen(AYREI_UNFINISHED) + AYREI_UNFINISHED_DIGITS;
+	const char *end = length > tail ? file + length - tail : file;
+
+	return file[0] == '.' && length > tail + 1 &&
+	       strncmp(end, AYREI_UNFINISHED, strlen(AYREI_UNFINISHED)) == 0 &&
+	       strspn(end + strlen(AYREI_UNFINISHED), "0123456789abcdef") ==
+	               AYREI_UNFINISHED_DIGITS;
+}
+
 int ayrei_topic_path(const char *name, char *path, char *parent, struct ayre_error *error)
 {
 	const char *slash = strrchr(name, '/');

@@ -133,9 +133,6 @@ static_assert(sizeof(struct ayrei_server_layout) == AYREI_LINE, "layout");
 static_assert(offsetof(struct ayrei_server_layout, generation) == 16, "layout");
 static_assert(offsetof(struct ayrei_server_layout, subscriber) == 32, "layout");
 
-/* Is it the name of something that a service has in its directory besides what a topic has? */
-bool ayrei_service_has(const char *file);
-
 /* May this user's files say who serves, and what it answers? */
 static inline bool ayrei_service_trusts(const struct ayrei_topic *topic, uint32_t uid)
 {
@@ -159,6 +156,8 @@ int ayrei_server_file_map(const struct ayrei_topic *topic, struct ayrei_shared *
 const char *ayrei_reply_path(const struct ayrei_topic *topic, uint64_t lane, uint64_t session,
                              char path[AYREI_PEER_PATH_BYTES]);
 bool ayrei_reply_parse(const char *file, uint64_t *ret_lane, uint64_t *ret_session);
+/* Is it the name of one, or of one that is being made? */
+bool ayrei_reply_has_name(const char *file);
 /* Removes it with what is in it: nobody uses it any more, or shall. */
 int ayrei_reply_remove(const struct ayrei_topic *topic, uint64_t lane, uint64_t session);
 /*

@@ -118,6 +118,10 @@ int ayrei_server_file_take(const struct ayrei_topic *topic, bool wait, struct ay
 
 		if (fd == -ESTALE) {
 			result = ayrei_file_unlink(server_path(topic, path));
+			if (result == -EISDIR)
+				return ayrei_fail(error, -EPROTO, "server", topic->label,
+				                  "something else in it has the name 'server', a "
+				                  "directory: remove that");
 			if (result < 0 && result != -ENOENT)
 				return ayrei_fail(error, result, "server", topic->label, NULL);
 			continue;
@@ -236,15 +240,14 @@ bool ayrei_reply_parse(const char *name, uint64_t *ret_lane, uint64_t *ret_sessi
 /* What one that is being made is called until it is whole. */
 static bool is_unseen(const char *name)
 {
-	return strncmp(name, "." REPLY, strlen("." REPLY)) == 0 && strstr(name, AYREI_UNFINISHED);
+	return strncmp(name, "." REPLY, strlen("." REPLY)) == 0 && ayrei_topic_is_unfinished(name);
 }
 
-bool ayrei_service_has(const char *file)
+bool ayrei_reply_has_name(const char *file)
 {
 	uint64_t lane, session;
 
-	return strcmp(file, "server") == 0 || is_unseen(file) ||
-	       ayrei_reply_parse(file, &lane, &session);
+	return is_unseen(file) || ayrei_reply_parse(file, &lane, &session);
 }
 
 /* Which to remove. */

@@ -17,6 +17,7 @@
 #include "sys/directory.h"
 #include "sys/event.h"
 #include "sys/system.h"
+#include "topic/contents.h"
 #include "topic/directory.h"
 #include "topic/service.h"
 
@@ -45,48 +46,33 @@ static bool has_join(const struct ayrei_topic *topic)
 	       status.st_size == sizeof(struct ayrei_join_layout);
 }
 
-static bool is_ours(const char *file)
+/* Its description is there, in whatever state. */
+static bool has_topic(const struct ayrei_topic *topic)
 {
-	struct ayrei_peer_name name;
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
 
-	if (strcmp(file, "topic") == 0 || strcmp(file, "join") == 0)
-		return true;
-	if (!ayrei_peer_parse(file, &name))
-		return ayrei_service_has(file);
-	return !name.suffix[0] || strcmp(name.suffix, ".bell") == 0 ||
-	       (name.kind == AYREI_PEER_PUBLISHER && strlen(name.suffix) == 17 &&
-	        strspn(name.suffix + 1, "0123456789abcdef") == 16);
+	snprintf(path, sizeof(path), "%s/topic", topic->prefix);
+	return ayrei_path_status(path, false, &status) == 0;
 }
 
-/* -ENOTEMPTY: something else lies in it. has_topic: its description is there, in whatever state. */
-static int look_through(const struct ayrei_topic *topic, bool *has_topic, struct ayre_error *error)
+/* -ENOTEMPTY: something else lies in it. */
+static int look_through(const struct ayrei_topic *topic, struct ayre_error *error)
 {
-	const struct dirent *entry;
-	DIR *directory;
-	int result = ayrei_directory_open(topic->directory, ".", &directory);
+	char foreign[AYREI_FOREIGN_BYTES];
+	int result = ayrei_contents_check(topic, false, foreign);
 
-	if (result < 0)
-		return ayrei_fail(error, result, "look", topic->label, NULL);
-	while ((result = ayrei_directory_next(directory, &entry)) == 1) {
-		*has_topic |= strcmp(entry->d_name, "topic") == 0;
-		if (is_ours(entry->d_name))
-			continue;
-		result = ayrei_fail(error, -ENOTEMPTY, "look", topic->label,
-		                    "'%.64s' in it is not a topic's, and nothing was removed",
-		                    entry->d_name);
-		ayrei_directory_close(directory);
-		return result;
-	}
-	ayrei_directory_close(directory);
+	if (result == -ENOTEMPTY)
+		return ayrei_fail(error, result, "look", topic->label,
+		                  "'%s' in it is not a topic's, and nothing was removed", foreign);
 	return result < 0 ? ayrei_fail(error, result, "look", topic->label, NULL) : 0;
 }
 
 static int check_is_topic(const struct ayrei_topic *topic, struct ayre_error *error)
 {
-	bool has_topic = false, is_topic = begins_as_topic(topic);
-	int result = look_through(topic, &has_topic, error);
+	bool is_topic = begins_as_topic(topic) || (has_topic(topic) && has_join(topic));
+	int result = look_through(topic, error);
 
-	is_topic |= has_topic && has_join(topic);
 	/* That it is none says more than what else is in it. */
 	if (is_topic || (result < 0 && result != -ENOTEMPTY))
 		return result;
@@ -218,7 +204,7 @@ static int hide(const struct ayrei_topic *topic, char unseen[static PATH_MAX])
 	if (result < 0)
 		return result;
 	name = strrchr(path, '/') + 1;
-	if (status.st_nlink == 0 || (name[0] == '.' && strstr(name, AYREI_UNFINISHED)))
+	if (status.st_nlink == 0 || ayrei_topic_is_unfinished(name))
 		return -ENOENT;
 	if (snprintf(unseen, PATH_MAX, "%.*s.%s" AYREI_UNFINISHED "%08" PRIx32, (int)(name - path),
 	             path, name, random) >= PATH_MAX)

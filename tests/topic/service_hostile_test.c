@@ -497,6 +497,21 @@ TOPIC_TEST(a_server_that_breaks_its_lane_is_not_listened_to)
 	return 0;
 }
 
+/* --- names that something else has --- */
+
+TOPIC_TEST(a_directory_that_has_the_name_of_the_servers_file_is_told)
+{
+	char path[NAME_BYTES];
+
+	require(ayre_topic_create(NULL, name, NULL) == 1);
+	require(mkdir(topic_path(name, "server", path), 0700) == 0);
+	fails_to_serve(NULL, name, -EPROTO);
+	require(rmdir(path) == 0);
+	ayre_server_close(serve(NULL, name));
+	remove_topic(name);
+	return 0;
+}
+
 /* --- other users --- */
 
 static int pretend_to_serve(void *context)
@@ -558,6 +573,7 @@ int main(void)
 		counted_test(answers_that_come_again_are_dropped),
 		counted_test(a_server_that_breaks_its_lane_is_not_listened_to),
 		counted_test(other_users_call_and_do_not_serve),
+		counted_test(a_directory_that_has_the_name_of_the_servers_file_is_told),
 	};
 
 	use_topic_root();

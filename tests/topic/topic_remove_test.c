@@ -186,6 +186,46 @@ TOPIC_TEST(one_with_something_else_in_it_stays)
 	return 0;
 }
 
+/* Names of a topic's files and of a service's, but directories, which are not removed as files are. */
+TOPIC_TEST(one_with_a_directory_by_a_name_of_its_own_stays)
+{
+	static const char reply[] = "reply.0123456789abcdef.0000000000000001";
+	static const char *const foreign[] = {
+		"pub.0123456789abcdef",
+		"pub.0123456789abcdef.bell",
+		"pub.0123456789abcdef.0000000000000010",
+		"sub.0123456789abcdef",
+		"server",
+		reply,
+		".reply.0123456789abcdef.0000000000000001.ayre-creating.01234567",
+	};
+	char path[NAME_BYTES], inside[NAME_BYTES + 8];
+
+	ayre_publisher_close(publish(NULL, NAME));
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(*foreign); i++) {
+		require(mkdir(topic_path(NAME, foreign[i], path), 0700) == 0);
+		snprintf(inside, sizeof(inside), "%s/topic", path);
+		/* Of those in which files may be, something that is none. */
+		require(mkdir(inside, 0700) == 0);
+		fails_to_remove(NAME, false, -ENOTEMPTY, foreign[i]);
+		fails_to_remove(NAME, true, -ENOTEMPTY, foreign[i]);
+		require(rmdir(inside) == 0 && rmdir(path) == 0);
+	}
+	/* Nor is a file a reply topic. */
+	overwrite(reply, "mine");
+	fails_to_remove(NAME, true, -ENOTEMPTY, reply);
+	require(unlink(topic_path(NAME, reply, path)) == 0);
+	/* An empty one goes with it: its maker died before it was whole. */
+	require(mkdir(topic_path(NAME, foreign[6], path), 0700) == 0);
+	remove_topic(NAME);
+	ayre_publisher_close(publish(NULL, NAME));
+	require(unlink(topic_path(NAME, "join", path)) == 0 && mkdir(path, 0700) == 0);
+	fails_to_remove(NAME, true, -ENOTEMPTY, "join");
+	require(rmdir(path) == 0);
+	remove_topic(NAME);
+	return 0;
+}
+
 TOPIC_TEST(a_directory_that_is_no_topic_is_left_alone)
 {
 	char path[NAME_BYTES];
@@ -285,6 +325,7 @@ int main(void)
 		counted_test(a_damaged_one_can_be_removed),
 		counted_test(a_damaged_one_in_use_stays),
 		counted_test(one_with_something_else_in_it_stays),
+		counted_test(one_with_a_directory_by_a_name_of_its_own_stays),
 		counted_test(a_directory_that_is_no_topic_is_left_alone),
 		counted_test(removing_and_opening_at_once_leave_a_topic_or_nothing),
 	};
