@@ -155,7 +155,7 @@ struct ayre_segment_options {
  *   -EINVAL       the name, the size or the flags can never be right
  *   -EISDIR, -ENODEV, -ELOOP, -ENAMETOOLONG  the name leads to no regular file
  *   -EPERM        a dead user's unfinished System V segment is in the way
- *   -ENOMEM
+ *   -ENOMEM       also: an anonymous one is larger than what the machine has to give
  * Since 0.1.
  */
 int ayre_segment_open(const struct ayre_segment_options *options, const char *name,
@@ -313,7 +313,7 @@ int ayre_segment_sync(struct ayre_segment *segment, uint64_t offset, uint64_t le
  * Returns 1 if ayre_segment_data() has moved, 0 if not, or
  *   -EOPNOTSUPP  System V and mirrored segments have one size for life, and
  *                this file system may be unable to promise space
- *   -ENOSPC      no room
+ *   -ENOSPC      no room; -ENOMEM: more than the machine has, of an anonymous one
  * Since 0.1.
  */
 int ayre_segment_resize(struct ayre_segment *segment, uint64_t size_bytes, struct ayre_error *error)

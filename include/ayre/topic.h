@@ -459,7 +459,7 @@ struct ayre_ends {
  * close this process's copies; and a child of fork(2) that takes its end without exec has this
  * process's as well, and is not told of this process's end. Messages: up to a quarter of the ring.
  *
- * Returns 0 or a negative errno. Since 0.1.
+ * Returns 0, -ENOMEM: a ring larger than what the machine has to give, or another negative errno. Since 0.1.
  */
 int ayre_publisher_open_pair(const struct ayre_publisher_options *options,
                              struct ayre_publisher **ret_publisher, struct ayre_ends *ret_ends,

@@ -92,11 +92,11 @@ static int open_existing(const struct ayrei_segment_request *request, struct ayr
 	return accept_fd(request, segment);
 }
 
-static int explain_no_space(const struct ayrei_segment_request *request, int fd)
+static int explain_no_space(const struct ayrei_segment_request *request, int fd, int code)
 {
 	uint64_t room = ayrei_file_room(fd);
 
-	return ayrei_fail(request->error, -ENOSPC, "allocate", request->label,
+	return ayrei_fail(request->error, code, "allocate", request->label,
 	                  "%" PRIu64 " bytes asked for, %" PRIu64 " are free%s",
 	                  ayrei_segment_total(request), room,
 	                  request->name.backing == AYRE_BACKING_SHM ? " in /dev/shm" : "");
@@ -134,13 +134,15 @@ static int build(const struct ayrei_segment_request *request, struct ayre_segmen
 	 * with small ones. So these are sized, and then paid for by touching all of them.
 	 */
 	if (segment->want_huge) {
-		result = ayrei_file_truncate(segment->fd, ayrei_segment_total(request));
+		result = ayrei_file_may_fit(segment->fd, ayrei_segment_total(request));
+		if (result == 0)
+			result = ayrei_file_truncate(segment->fd, ayrei_segment_total(request));
 		segment->populate = true;
 	} else {
 		result = ayrei_file_allocate_private(segment->fd, ayrei_segment_total(request));
 	}
-	if (result == -ENOSPC)
-		return explain_no_space(request, segment->fd);
+	if (result == -ENOSPC || result == -ENOMEM)
+		return explain_no_space(request, segment->fd, result);
 	if (result < 0)
 		return fail(request, result, "allocate");
 	result = ayrei_file_in_memory(segment->fd);

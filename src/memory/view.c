@@ -169,7 +169,7 @@ static int grow(struct ayre_segment *segment, uint64_t total, struct ayre_error 
 {
 	int result = ayrei_file_allocate(segment->fd, total);
 
-	if (result == -ENOSPC)
+	if (result == -ENOSPC || result == -ENOMEM)
 		return ayrei_fail(error, result, "allocate", segment->label,
 		                  "%" PRIu64 " bytes more asked for, %" PRIu64 " are free",
 		                  total - ayrei_segment_extent(segment),

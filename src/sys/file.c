@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "sys/result.h"
+#include "sys/system.h"
 
 int ayrei_file_open(const char *path, int flags, mode_t mode)
 {
@@ -132,17 +133,50 @@ int ayrei_file_truncate(int fd, uint64_t size_bytes)
 }
 
 /*
+ * The kernel's own tmpfs, on which memory files are, has no limit, and others may have none: they go on
+ * until the machine is out of memory, and somebody is killed. To ask how much there is takes longer than
+ * to allocate a little, and of a little it is not the first that does harm.
+ */
+#define ASK_BYTES ((uint64_t)16 << 20)
+
+static uint64_t limit_room(int fd)
+{
+	struct statvfs status;
+
+	/* A tmpfs without a limit counts no blocks. */
+	if (AYREI_RETRY(fstatvfs(fd, &status)) == -1 || status.f_blocks == 0)
+		return UINT64_MAX;
+	return (uint64_t)status.f_bfree * status.f_frsize;
+}
+
+static uint64_t memory_room(int fd)
+{
+	return ayrei_file_in_memory(fd) == 1 ? ayrei_memory_available() : UINT64_MAX;
+}
+
+uint64_t ayrei_file_room(int fd)
+{
+	uint64_t room = limit_room(fd);
+
+	return room == UINT64_MAX ? memory_room(fd) : room;
+}
+
+/*
  * Before trying: ext4 and others allocate what there is and then fail, which for a moment takes
  * the last block from everybody else. What can never fit is refused without that.
  */
-static bool can_never_fit(int fd, uint64_t size_bytes)
+int ayrei_file_may_fit(int fd, uint64_t size_bytes)
 {
 	struct stat status;
+	uint64_t room, more;
 
-	if (fstat(fd, &status) == -1)
-		return false;
-	return size_bytes > (uint64_t)status.st_blocks * 512 &&
-	       size_bytes - (uint64_t)status.st_blocks * 512 > ayrei_file_room(fd);
+	if (fstat(fd, &status) == -1 || size_bytes <= (uint64_t)status.st_blocks * 512)
+		return 0;
+	more = size_bytes - (uint64_t)status.st_blocks * 512;
+	room = limit_room(fd);
+	if (room != UINT64_MAX)
+		return more > room ? -ENOSPC : 0;
+	return more >= ASK_BYTES && more > memory_room(fd) ? -ENOMEM : 0;
 }
 
 /*
@@ -203,10 +237,10 @@ static void give_back(int fd, uint64_t size_bytes)
 int ayrei_file_allocate(int fd, uint64_t size_bytes)
 {
 	uint64_t last = size_bytes ? size_bytes - 1 : 0;
-	int locked, result;
+	int locked, result = ayrei_file_may_fit(fd, size_bytes);
 
-	if (can_never_fit(fd, size_bytes))
-		return -ENOSPC;
+	if (result < 0)
+		return result;
 	/* A file system without locks: then nobody gives back, either. */
 	locked = lock_growth(fd, F_RDLCK, F_OFD_SETLKW);
 	/* Space first, size second, so that a failure half-way leaves the size as it was. */
@@ -224,11 +258,10 @@ int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
 {
 	static const char zeros[64 * 1024];
 	uint64_t done = 0;
-	int result;
+	int result = ayrei_file_may_fit(fd, size_bytes);
 
-	if (can_never_fit(fd, size_bytes))
-		return -ENOSPC;
-	result = allocate_parts(fd, 0, size_bytes);
+	if (result == 0)
+		result = allocate_parts(fd, 0, size_bytes);
 	if (result != -EOPNOTSUPP)
 		return result;
 	while (done < size_bytes) {
@@ -310,16 +343,6 @@ int ayrei_file_in_memory(int fd)
 	default:
 		return 0;
 	}
-}
-
-uint64_t ayrei_file_room(int fd)
-{
-	struct statvfs status;
-
-	/* A tmpfs without a limit counts no blocks. */
-	if (AYREI_RETRY(fstatvfs(fd, &status)) == -1 || status.f_blocks == 0)
-		return UINT64_MAX;
-	return (uint64_t)status.f_bfree * status.f_frsize;
 }
 
 int ayrei_file_path(int fd, char *path, size_t path_bytes)

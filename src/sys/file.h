@@ -40,11 +40,14 @@ int ayrei_file_truncate(int fd, uint64_t size_bytes);
 
 /*
  * Allocates [0, size_bytes) of a file and makes it that size, or changes nothing
- * that matters: -ENOSPC. -EOPNOTSUPP where the file system cannot promise.
+ * that matters: -ENOSPC, or -ENOMEM where only the machine's memory is the limit. -EOPNOTSUPP where the
+ * file system cannot promise.
  */
 int ayrei_file_allocate(int fd, uint64_t size_bytes);
 /* The same for a file that nobody else uses yet: writes zeros where it has to. */
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes);
+/* Would there be room for a file of that size? 0, or as ayrei_file_allocate(). */
+int ayrei_file_may_fit(int fd, uint64_t size_bytes);
 
 /* Up to length bytes at offset; fewer only at the end of the file. */
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset);
@@ -61,7 +64,10 @@ int ayrei_file_sync(int fd);
 int ayrei_file_sync_all(int fd);
 /* Does the file live in memory (tmpfs, ramfs, hugetlbfs), gone with the machine? 1 or 0. */
 int ayrei_file_in_memory(int fd);
-/* Bytes that are free where the file or directory is; UINT64_MAX if there is no telling. */
+/*
+ * Bytes that are free where the file or directory is: what the machine has to give, if that is memory without
+ * another limit. UINT64_MAX if there is no telling.
+ */
 uint64_t ayrei_file_room(int fd);
 
 /* The path under which this process can open anew what a descriptor is of. Returns path. */

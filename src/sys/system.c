@@ -1,8 +1,10 @@
 /*
- * Time, randomness, identity: thin verbs over the system calls.
+ * Time, randomness, identity, memory: thin verbs over the system calls.
  */
 #include "sys/system.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,4 +37,22 @@ uint32_t ayrei_user(void)
 int32_t ayrei_own_process(void)
 {
 	return getpid();
+}
+
+uint64_t ayrei_memory_available(void)
+{
+	uint64_t kilobytes, available = UINT64_MAX, swap = 0;
+	char line[128];
+	FILE *info = fopen("/proc/meminfo", "re");
+
+	if (!info)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), info)) {
+		if (sscanf(line, "MemAvailable: %" SCNu64, &kilobytes) == 1)
+			available = kilobytes * 1024;
+		else if (sscanf(line, "SwapFree: %" SCNu64, &kilobytes) == 1)
+			swap = kilobytes * 1024;
+	}
+	fclose(info);
+	return available == UINT64_MAX ? available : available + swap;
 }

@@ -1,5 +1,5 @@
 /*
- * What the kernel knows beyond files and memory: time, randomness, identity.
+ * What the kernel knows beyond files and maps: time, randomness, identity, and how much memory there is.
  */
 #pragma once
 
@@ -11,3 +11,5 @@ int64_t ayrei_realtime_ns(void);
 int ayrei_random(void *bytes, size_t length);
 uint32_t ayrei_user(void);
 int32_t ayrei_own_process(void);
+/* Bytes of memory that the machine has to give, swap included; UINT64_MAX if there is no telling. */
+uint64_t ayrei_memory_available(void);

@@ -10,6 +10,7 @@
  * writing end of the other's, and nobody else has either.
  */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -19,6 +20,7 @@
 #include "sys/pipe.h"
 #include "sys/system.h"
 #include "topic/bell.h"
+#include "topic/directory_make.h"
 #include "topic/publisher.h"
 #include "topic/subscriber.h"
 
@@ -34,6 +36,11 @@ enum {
 #define HEADER_BYTES sizeof(struct ayrei_lane_layout)
 
 static const char label[] = "lane without a name";
+
+static int fail(struct ayre_error *error, int code, const char *step)
+{
+	return ayrei_fail(error, code, step, label, NULL);
+}
 
 /* All of a pair, before its halves are separated. */
 struct pair {
@@ -62,15 +69,21 @@ static int make_bell(int fds[2])
 	return result < 0 ? result : 0;
 }
 
-static int make_memory(const char *name, uint64_t bytes)
+static int make_memory(const char *name, uint64_t bytes, struct ayre_error *error)
 {
 	ayrei_auto_fd int fd = ayrei_memory_file(name);
 	int result = fd < 0 ? fd : ayrei_file_allocate_private(fd, bytes);
 
-	return result < 0 ? result : ayrei_take_fd(&fd);
+	if (fd >= 0 && result == -ENOMEM)
+		return ayrei_fail(error, result, "allocate", label,
+		                  "%" PRIu64 " bytes asked for, %" PRIu64
+		                  " are free in this machine's memory",
+		                  bytes, ayrei_file_room(fd));
+	return result < 0 ? fail(error, result, "allocate") : ayrei_take_fd(&fd);
 }
 
-static int make_pair(const struct ayre_topic_options *topic, struct pair *pair)
+static int make_pair(const struct ayre_topic_options *topic, struct pair *pair,
+                     struct ayre_error *error)
 {
 	uint64_t ring = topic && topic->ring_bytes ? topic->ring_bytes : DEFAULT_RING;
 	int result;
@@ -82,20 +95,23 @@ static int make_pair(const struct ayre_topic_options *topic, struct pair *pair)
 		.subscriber_bell = {-1, -1},
 		.ring_bytes = ayrei_page_bytes(),
 	};
-	if (ring > (uint64_t)1 << 40)
-		return -EINVAL;
+	if (ring > AYREI_MOST_RING)
+		return fail(error, -EINVAL, "size");
 	while (pair->ring_bytes < ring)
 		pair->ring_bytes *= 2;
-	result = ayrei_random(pair->generation, sizeof(pair->generation));
-	if (result == 0)
-		result = pair->lane = make_memory("ayre-lane", HEADER_BYTES + pair->ring_bytes);
+	result = pair->lane = make_memory("ayre-lane", HEADER_BYTES + pair->ring_bytes, error);
 	if (result >= 0)
 		result = pair->cursor =
-			make_memory("ayre-cursor", sizeof(struct ayrei_cursor_layout));
-	if (result >= 0)
-		result = make_bell(pair->publisher_bell);
-	if (result >= 0)
-		result = make_bell(pair->subscriber_bell);
+			make_memory("ayre-cursor", sizeof(struct ayrei_cursor_layout), error);
+	if (result >= 0) {
+		result = ayrei_random(pair->generation, sizeof(pair->generation));
+		if (result == 0)
+			result = make_bell(pair->publisher_bell);
+		if (result == 0)
+			result = make_bell(pair->subscriber_bell);
+		if (result < 0)
+			fail(error, result, "bell");
+	}
 	if (result < 0)
 		close_pair(pair);
 	return result;
@@ -193,11 +209,6 @@ static int prepare_other(struct pair *pair, bool lane)
 	return result;
 }
 
-static int fail(struct ayre_error *error, int code, const char *step)
-{
-	return ayrei_fail(error, code, step, label, NULL);
-}
-
 int ayre_publisher_open_pair(const struct ayre_publisher_options *options,
                              struct ayre_publisher **ret_publisher, struct ayre_ends *ret_ends,
                              struct ayre_error *error)
@@ -207,10 +218,11 @@ int ayre_publisher_open_pair(const struct ayre_publisher_options *options,
 	struct pair pair;
 	int result = ayrei_publisher_options(&copy, options);
 
-	if (result == 0)
-		result = make_pair(copy.topic, &pair);
 	if (result < 0)
-		return fail(error, result, "create");
+		return fail(error, result, "options");
+	result = make_pair(copy.topic, &pair, error);
+	if (result < 0)
+		return result;
 	publisher = ayrei_publisher_new(&copy);
 	result = publisher ? begin_lane(publisher, pair.lane, &pair) : -ENOMEM;
 	if (result == 0)
@@ -250,10 +262,11 @@ int ayre_subscriber_open_pair(const struct ayre_subscriber_options *options,
 	struct pair pair;
 	int result = ayrei_subscriber_options(&copy, options);
 
-	if (result == 0)
-		result = make_pair(copy.topic, &pair);
 	if (result < 0)
-		return fail(error, result, "create");
+		return fail(error, result, "options");
+	result = make_pair(copy.topic, &pair, error);
+	if (result < 0)
+		return result;
 	/* The other end has nothing but the cursor to know it by. */
 	if (copy.topic && (copy.topic->flags & AYRE_TOPIC_LOSSY))
 		copy.flags |= AYRE_SUBSCRIBER_LOSSY;

@@ -147,7 +147,7 @@ int ayrei_peer_make(const struct ayrei_topic *topic, uint64_t bytes, struct ayre
 	if (result < 0)
 		return ayrei_fail(error, result, "create", topic->label, NULL);
 	result = ayrei_file_allocate_private(fd, bytes);
-	if (result == -ENOSPC)
+	if (result == -ENOSPC || result == -ENOMEM)
 		return ayrei_fail(error, result, "allocate", topic->label,
 		                  "%" PRIu64 " bytes asked for, %" PRIu64 " are free", bytes,
 		                  ayrei_file_room(fd));

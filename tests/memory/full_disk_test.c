@@ -4,6 +4,8 @@
  */
 #include "support/open.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define MEBI (1u << 20)
@@ -150,6 +152,39 @@ static void opening_on_a_full_disk_is_no_error(void **state)
 	on_full_disk(state, open_on_full_disk);
 }
 
+/* Anonymous segments have no disk, and no limit but the machine's memory. */
+#define TOO_MUCH (UINT64_C(1) << 45)
+
+static int ask_for_too_much(void *context)
+{
+	/* Were it tried all the same, it would end here, and not where the machine's memory ends. */
+	struct rlimit limit = {64u << 20, 64u << 20};
+	struct ayre_segment *segment = NULL;
+	struct counts before = take_counts(), after;
+
+	(void)context;
+	require(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	require(try_creating(NULL, TOO_MUCH, NULL, 0, &segment) == -ENOMEM);
+	require(try_creating(NULL, TOO_MUCH, "tagged", 0, &segment) == -ENOMEM);
+	require(try_creating(NULL, TOO_MUCH, NULL, AYRE_SEGMENT_HUGE, &segment) == -ENOMEM);
+	require(!segment);
+	require(try_creating(NULL, MEBI, NULL, 0, &segment) == 1);
+	require(ayre_segment_resize(segment, TOO_MUCH, NULL) == -ENOMEM);
+	require(ayre_segment_size(segment) == MEBI);
+	ayre_segment_close(segment);
+	after = take_counts();
+	require(!counts_differ(&after, &before));
+	return 0;
+}
+
+static void memory_that_the_machine_has_not_is_refused(void **state)
+{
+	(void)state;
+	if ((uint64_t)sysconf(_SC_PHYS_PAGES) >= UINT64_C(1) << 32)
+		skip_because("this machine may have that much");
+	assert_exited(run_in_child(ask_for_too_much, NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +192,7 @@ int main(void)
 		file_test(growing_on_a_full_disk_changes_nothing),
 		file_test(holes_on_a_full_disk_are_errors),
 		file_test(opening_on_a_full_disk_is_no_error),
+		counted_test(memory_that_the_machine_has_not_is_refused),
 	};
 
 	return run_counted("full disk", tests);

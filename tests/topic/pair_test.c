@@ -5,6 +5,7 @@
 #include "topic/pair_world.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <ayre/process.h>
@@ -291,6 +292,36 @@ TOPIC_TEST(ends_that_nobody_takes_are_ends_too)
 	return 0;
 }
 
+/* --- memory --- */
+
+/* Were it tried all the same, it would end here, and not where the machine's memory ends. */
+static void bound_files(void)
+{
+	struct rlimit limit = {64u << 20, 64u << 20};
+
+	require(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+TOPIC_TEST(a_ring_that_the_machine_has_no_memory_for_is_refused)
+{
+	const struct ayre_publisher_options *large = PUBLISHER(RING(UINT64_C(1) << 40));
+	struct ayre_publisher *publisher = NULL;
+	struct ayre_subscriber *subscriber = NULL;
+	struct ayre_error error = {0};
+	struct ayre_ends ends;
+
+	if ((uint64_t)sysconf(_SC_PHYS_PAGES) >= UINT64_C(1) << 27)
+		return skipped("this machine may have that much");
+	bound_files();
+	require(ayre_publisher_open_pair(large, &publisher, &ends, &error) == -ENOMEM);
+	require(error.code == -ENOMEM && strstr(error.detail, "1099511631872 bytes asked for"));
+	require(ayre_publisher_open_pair(large, &publisher, &ends, NULL) == -ENOMEM);
+	require(ayre_subscriber_open_pair(SUBSCRIBER(RING(UINT64_C(1) << 40)), &subscriber, &ends,
+	                                  &error) == -ENOMEM);
+	require(!publisher && !subscriber);
+	return 0;
+}
+
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +332,7 @@ int main(int count, char **arguments)
 		counted_test(a_publisher_hears_that_the_subscriber_died),
 		counted_test(a_subscriber_hears_that_the_publisher_died),
 		counted_test(ends_that_nobody_takes_are_ends_too),
+		counted_test(a_ring_that_the_machine_has_no_memory_for_is_refused),
 	};
 
 	if (count == 2 && strcmp(arguments[1], "other-end") == 0)
