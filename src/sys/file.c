@@ -96,6 +96,11 @@ int ayrei_file_rename(const char *from, const char *to)
 	return AYREI_RESULT(renameat2(AT_FDCWD, from, AT_FDCWD, to, 0));
 }
 
+int ayrei_file_exchange(const char *one, const char *other)
+{
+	return AYREI_RESULT(renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE));
+}
+
 int ayrei_file_unlink(const char *path)
 {
 	return AYREI_RESULT(unlink(path));
@@ -390,11 +395,14 @@ int ayrei_file_try_own(int fd)
 	return result == -EACCES || result == -EAGAIN ? -EWOULDBLOCK : result;
 }
 
-int ayrei_file_own(int fd)
+int ayrei_file_await_unowned(int fd)
 {
-	struct flock lock = ownership(F_WRLCK);
+	/* Waits for write locks only, whoever else reads. */
+	struct flock lock = ownership(F_RDLCK);
+	int result = AYREI_RESULT(fcntl(fd, F_OFD_SETLKW, &lock));
 
-	return AYREI_RESULT(fcntl(fd, F_OFD_SETLKW, &lock));
+	lock = ownership(F_UNLCK);
+	return result < 0 ? result : AYREI_RESULT(fcntl(fd, F_OFD_SETLK, &lock));
 }
 
 int ayrei_file_is_owned(int fd)

@@ -28,6 +28,8 @@ int ayrei_file_link_unnamed(int fd, const char *path);
 int ayrei_file_rename_new(const char *from, const char *to);
 /* Renames, in the place of a file that is there. */
 int ayrei_file_rename(const char *from, const char *to);
+/* Each gets the other's name, in one step. */
+int ayrei_file_exchange(const char *one, const char *other);
 int ayrei_file_unlink(const char *path);
 
 int ayrei_file_status(int fd, struct stat *ret_status);
@@ -84,10 +86,11 @@ int ayrei_file_unlock(int fd);
 
 /*
  * Ownership of a file by whoever opened it for writing, until the last descriptor of that opening
- * is closed: the process's death at the latest. -EWOULDBLOCK: it has an owner.
+ * is closed: the process's death at the latest. -EWOULDBLOCK: it has an owner, or somebody who may only
+ * read it has a lock on it, which the next verbs do not take for an owner's.
  */
 int ayrei_file_try_own(int fd);
-/* The same, waiting until it has no other. */
-int ayrei_file_own(int fd);
+/* Waits until it has no owner. By then it may have another one. */
+int ayrei_file_await_unowned(int fd);
 /* 1: it has an owner; 0: it has none. Any descriptor will do, and nobody is disturbed. */
 int ayrei_file_is_owned(int fd);

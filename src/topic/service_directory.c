@@ -70,10 +70,10 @@ static int open_server_file(const struct ayrei_topic *topic, int flags)
 	return ayrei_take_fd(&fd);
 }
 
-static int make_server_file(const struct ayrei_topic *topic, struct ayre_error *error)
+static int make_server_file(const struct ayrei_topic *topic, const char *path,
+                            struct ayre_error *error)
 {
 	struct ayrei_server_layout layout = {.version = AYREI_TOPIC_VERSION};
-	char path[AYREI_PEER_PATH_BYTES];
 	ayrei_auto_fd int fd = ayrei_peer_make(topic, sizeof(layout), error);
 	int result;
 
@@ -83,7 +83,7 @@ static int make_server_file(const struct ayrei_topic *topic, struct ayre_error *
 	memcpy(layout.generation, topic->layout.generation, sizeof(layout.generation));
 	result = ayrei_file_write_at(fd, &layout, sizeof(layout), 0);
 	if (result == 0)
-		result = ayrei_file_link_unnamed(fd, server_path(topic, path));
+		result = ayrei_file_link_unnamed(fd, path);
 	if (result == -EEXIST)
 		return result;
 	return result < 0 ? ayrei_fail(error, result, "server", topic->label, NULL)
@@ -101,6 +101,77 @@ static bool is_named(const struct ayrei_topic *topic, int fd)
 	       named.st_dev == status.st_dev;
 }
 
+/* Nobody owns what has this name, and it cannot be opened either: -ENOENT. */
+static int check_unowned(const char *path)
+{
+	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
+	int result = fd < 0 ? fd : ayrei_file_is_owned(fd);
+
+	return result > 0 ? -EWOULDBLOCK : result;
+}
+
+/*
+ * Whoever may read the file can have a lock on it for reading, and so keep the next server from owning it.
+ * Then a new one takes its place. The lock can go at any time, and somebody own the old file:
+ *
+ *     A                                         B
+ *     cannot own it; nobody does                owns it: it has its name
+ *     gives its name to a new one, its own
+ *     looks at the old one: it is owned
+ *     gives the name back
+ *
+ * If B comes after A's exchange it finds that what it owns has lost its name, and begins again. So at
+ * most one believes to own what has the name. Until the old file is removed it has the name of a
+ * cursor, which it is none: if A dies it is cleared away as one. -EWOULDBLOCK: it has an owner.
+ */
+static int replace_server_file(const struct ayrei_topic *topic, struct ayre_error *error)
+{
+	char path[AYREI_PEER_PATH_BYTES], other[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int fd = -1;
+	uint64_t id;
+	int result = ayrei_random(&id, sizeof(id));
+
+	if (result < 0)
+		return ayrei_fail(error, result, "server", topic->label, NULL);
+	ayrei_peer_path(topic, AYREI_PEER_SUBSCRIBER, id | 1, "", other);
+	fd = make_server_file(topic, other, error);
+	if (fd < 0)
+		return fd;
+	result = ayrei_file_exchange(other, server_path(topic, path));
+	if (result == 0) {
+		result = check_unowned(other);
+		if (result < 0)
+			(void)!ayrei_file_exchange(other, path);
+	}
+	(void)!ayrei_file_unlink(other);
+	if (result < 0 && result != -EWOULDBLOCK && result != -ENOENT)
+		return ayrei_fail(error, result, "server", topic->label, NULL);
+	return result < 0 ? result : ayrei_take_fd(&fd);
+}
+
+/* The one that is there, or another in its place: -EWOULDBLOCK, -ENOENT. */
+static int own_server_file(const struct ayrei_topic *topic, int take_fd, struct ayre_error *error)
+{
+	ayrei_auto_fd int fd = take_fd;
+	int result = ayrei_file_try_own(fd);
+
+	if (result == -EWOULDBLOCK && ayrei_file_is_owned(fd) == 0)
+		return replace_server_file(topic, error);
+	if (result < 0 && result != -EWOULDBLOCK)
+		return ayrei_fail(error, result, "server", topic->label, NULL);
+	return result < 0 ? result : ayrei_take_fd(&fd);
+}
+
+static int await_server_end(const struct ayrei_topic *topic, struct ayre_error *error)
+{
+	ayrei_auto_fd int fd = open_server_file(topic, O_RDWR);
+	int result = fd == -ESTALE || fd == -ENOENT ? 0 : fd;
+
+	if (fd >= 0)
+		result = ayrei_file_await_unowned(fd);
+	return result < 0 ? ayrei_fail(error, result, "server", topic->label, NULL) : 0;
+}
+
 /* Somebody removes it and somebody makes it, again and again. */
 #define ATTEMPTS 100
 
@@ -114,7 +185,7 @@ int ayrei_server_file_take(const struct ayrei_topic *topic, bool wait, struct ay
 		                  topic->layout.uid);
 	for (int i = 0; i < ATTEMPTS; i++) {
 		ayrei_auto_fd int fd = open_server_file(topic, O_RDWR);
-		int result = fd;
+		int result;
 
 		if (fd == -ESTALE) {
 			result = ayrei_file_unlink(server_path(topic, path));
@@ -126,20 +197,25 @@ int ayrei_server_file_take(const struct ayrei_topic *topic, bool wait, struct ay
 				return ayrei_fail(error, result, "server", topic->label, NULL);
 			continue;
 		}
-		if (fd == -ENOENT) {
-			fd = make_server_file(topic, error);
-			if (fd == -EEXIST)
-				continue;
-			return ayrei_take_fd(&fd);
-		}
-		if (result >= 0)
-			result = wait ? ayrei_file_own(fd) : ayrei_file_try_own(fd);
-		if (result == -EWOULDBLOCK)
+		if (fd == -ENOENT)
+			fd = make_server_file(topic, server_path(topic, path), error);
+		else if (fd >= 0)
+			fd = own_server_file(topic, ayrei_take_fd(&fd), error);
+		else
+			return ayrei_fail(error, fd, "server", topic->label, NULL);
+		if (fd == -EWOULDBLOCK && !wait)
 			return ayrei_fail(error, -EBUSY, "server", topic->label,
 			                  "another process serves it");
-		if (result < 0)
-			return ayrei_fail(error, result, "server", topic->label, NULL);
-		if (is_named(topic, fd))
+		if (fd == -EWOULDBLOCK) {
+			result = await_server_end(topic, error);
+			if (result < 0)
+				return result;
+			i = 0;
+			continue;
+		}
+		if (fd < 0 && fd != -EEXIST && fd != -ENOENT)
+			return fd;
+		if (fd >= 0 && is_named(topic, fd))
 			return ayrei_take_fd(&fd);
 	}
 	return ayrei_fail(error, -EBUSY, "server", topic->label,
