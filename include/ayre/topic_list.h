@@ -171,7 +171,7 @@ struct ayre_topic_clear_options {
 	size_t size;
 	const char *root; /* as for ayre_topic_list_new(); borrowed */
 	const char *name; /* only this topic; NULL: all of the root. Borrowed */
-	bool dry_run;     /* remove nothing, only tell */
+	bool dry_run;     /* remove nothing, only tell, also of what could not be removed */
 	/* Told of each; something negative ends it, and is returned. May be NULL. */
 	int (*visit)(const struct ayre_topic_leftover *leftover, void *context);
 	void *context;

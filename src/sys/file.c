@@ -117,6 +117,30 @@ int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_statu
 		fstatat(AT_FDCWD, path, ret_status, follow_link ? 0 : AT_SYMLINK_NOFOLLOW));
 }
 
+int ayrei_path_access(const char *path, int how)
+{
+	return AYREI_RESULT(faccessat(AT_FDCWD, path, how, AT_EACCESS));
+}
+
+/* As unlink(2) and rmdir(2) have it, but for capabilities of who is not root. */
+int ayrei_path_may_remove(const char *directory, const char *path)
+{
+	struct stat parent, status;
+	uint32_t user = ayrei_user();
+	int result = ayrei_path_access(directory, W_OK | X_OK);
+
+	if (result == 0)
+		result = ayrei_path_status(directory, true, &parent);
+	if (result == 0)
+		result = ayrei_path_status(path, false, &status);
+	if (result < 0)
+		return result;
+	return parent.st_mode & S_ISVTX && user != 0 && user != parent.st_uid &&
+	                       user != status.st_uid
+	               ? -EPERM
+	               : 0;
+}
+
 int ayrei_path_set_mode(const char *path, mode_t mode)
 {
 	return AYREI_RESULT(chmod(path, mode));

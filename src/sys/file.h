@@ -34,6 +34,10 @@ int ayrei_file_unlink(const char *path);
 
 int ayrei_file_status(int fd, struct stat *ret_status);
 int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_status);
+/* May this user, as it works now, read (R_OK), write (W_OK), execute (X_OK)? 0 or a negative errno. */
+int ayrei_path_access(const char *path, int how);
+/* May this user take that name out of its directory? 0 or a negative errno. */
+int ayrei_path_may_remove(const char *directory, const char *path);
 int ayrei_path_set_mode(const char *path, mode_t mode);
 int ayrei_file_set_mode(int fd, mode_t mode);
 /* To a group that this user is in. */

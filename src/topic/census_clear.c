@@ -18,6 +18,7 @@
 #include "base/options.h"
 #include "sys/directory.h"
 #include "topic/census_clear.h"
+#include "topic/contents.h"
 #include "topic/service.h"
 
 int ayrei_clearing_tell(struct ayrei_clearing *clearing, enum ayre_leftover kind, const char *topic,
@@ -52,10 +53,26 @@ static uint64_t bytes_of(const struct ayrei_topic *topic)
 	return bytes;
 }
 
+/* Can a directory be removed with what is in it? parent: the one that it is in. */
+static int check_removable(const struct ayrei_topic *topic, bool is_reply, const char *parent,
+                           const char *path)
+{
+	char foreign[AYREI_FOREIGN_BYTES], inside[AYREI_SELF_BYTES + sizeof("/topic")];
+	int result = ayrei_contents_check(topic, is_reply, foreign);
+
+	if (result == 0)
+		result = ayrei_path_may_remove(parent, path);
+	snprintf(inside, sizeof(inside), "%s/topic", topic->prefix);
+	if (result == 0)
+		result = ayrei_path_may_remove(topic->prefix, inside);
+	return result == -ENOENT ? 0 : result;
+}
+
 static int clear_unfinished(struct ayrei_clearing *clearing, const char *topic_name,
                             const char *path)
 {
 	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	char parent[2 * PATH_MAX];
 	struct ayrei_topic topic = {.directory = fd};
 	uint64_t bytes = 0;
 	struct stat named, status;
@@ -74,7 +91,9 @@ static int clear_unfinished(struct ayrei_clearing *clearing, const char *topic_n
 	if (result == 0) {
 		ayrei_self_path(fd, topic.prefix);
 		bytes = bytes_of(&topic);
-		if (!clearing->options.dry_run)
+		snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
+		result = check_removable(&topic, false, parent, path);
+		if (result == 0 && !clearing->options.dry_run)
 			result = ayrei_topic_remove_all(&topic, path);
 	}
 	return result == -ENOENT ? 0
@@ -98,6 +117,7 @@ static int clear_reply(struct ayrei_clearing *clearing, uint64_t lane, uint64_t 
 	if (result == 0) {
 		ayrei_self_path(topic.directory, topic.prefix);
 		bytes = bytes_of(&topic);
+		result = check_removable(&topic, true, clearing->topic->prefix, own);
 		ayrei_file_close(topic.directory);
 	}
 	if (result == 0 && !clearing->options.dry_run)
@@ -126,7 +146,7 @@ static int clear_directories(struct ayrei_clearing *clearing)
 		result = 0;
 		if (ayrei_reply_parse(entry->d_name, &lane, &session))
 			result = clear_reply(clearing, lane, session);
-		else if (entry->d_name[0] == '.' && strstr(entry->d_name, AYREI_UNFINISHED))
+		else if (ayrei_topic_is_unfinished(entry->d_name))
 			result = clear_unfinished(clearing, clearing->topic->label, path);
 		if (result < 0)
 			break;
@@ -186,7 +206,7 @@ static int visit(const char *name, void *context)
 	int result;
 
 	file = file ? file + 1 : name;
-	if (file[0] != '.' || !strstr(file, AYREI_UNFINISHED)) {
+	if (!ayrei_topic_is_unfinished(file)) {
 		result = clear_topic(clearing, name, NULL);
 		/* What is no topic, or a damaged one, or gone, is not ours to clear. */
 		return clearing->stopped < 0 || result == -EMFILE || result == -ENFILE ||

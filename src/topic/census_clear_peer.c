@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "topic/bell.h"
@@ -41,11 +42,11 @@ static int remove_file(struct ayrei_clearing *clearing, enum ayre_leftover kind,
                        const struct ayrei_file_of_topic *file)
 {
 	char path[AYREI_PEER_PATH_BYTES];
-	int result = 0;
+	int result;
 
 	ayrei_files_path(clearing->topic, file, path);
-	if (!clearing->options.dry_run)
-		result = ayrei_file_unlink(path);
+	result = clearing->options.dry_run ? ayrei_path_may_remove(clearing->topic->prefix, path)
+	                                   : ayrei_file_unlink(path);
 	return result == -ENOENT ? 0 : tell_file(clearing, kind, file, file->bytes, result);
 }
 
@@ -69,6 +70,10 @@ static int clear_bell(struct ayrei_clearing *clearing, const struct ayrei_file_o
 		if (result >= 0)
 			ayrei_file_close(result);
 		result = result == -ENXIO;
+		if (result == 1 && ayrei_path_access(path, R_OK | W_OK) < 0)
+			result = -EACCES;
+		if (result == 1 && ayrei_path_may_remove(clearing->topic->prefix, path) < 0)
+			result = -EPERM;
 	} else {
 		result = ayrei_bell_clear(path, file);
 	}
@@ -112,6 +117,15 @@ static int take_lane(const struct ayrei_topic *topic, uint64_t id)
 	if (result == 0 && (named.st_ino != status.st_ino || named.st_dev != status.st_dev))
 		result = -ENOENT;
 	return result < 0 ? result : ayrei_take_fd(&fd);
+}
+
+/* Whether it could be taken; nobody is disturbed. */
+static int check_lane(const struct ayrei_topic *topic, uint64_t id)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+
+	return ayrei_path_access(ayrei_peer_path(topic, AYREI_PEER_PUBLISHER, id, "", path),
+	                         R_OK | W_OK);
 }
 
 struct range {
@@ -211,13 +225,16 @@ int ayrei_clear_publisher(struct ayrei_clearing *clearing, const struct ayrei_fi
 	result = wants_clearing(clearing->topic, files, count);
 	if (result < 0)
 		return result;
-	if (result == 0 || clearing->options.dry_run)
+	if (result == 0)
 		return clear_owned_lane(clearing, files, count);
-	fd = take_lane(clearing->topic, files->id);
-	if (fd == -EWOULDBLOCK || fd == -ENOENT)
+	if (clearing->options.dry_run)
+		result = check_lane(clearing->topic, files->id);
+	else
+		result = fd = take_lane(clearing->topic, files->id);
+	if (result == -EWOULDBLOCK || result == -ENOENT)
 		return 0;
 	/* Another user's. */
-	if (fd < 0)
-		return tell_file(clearing, AYRE_LEFTOVER_LANE, files, files->bytes, fd);
+	if (result < 0)
+		return tell_file(clearing, AYRE_LEFTOVER_LANE, files, files->bytes, result);
 	return clear_owned_lane(clearing, files, count);
 }

@@ -58,11 +58,12 @@ static int add_topic(struct ayre_topic_list *list, const struct ayrei_topic *top
 static int visit_topic(const char *name, void *context)
 {
 	struct ayre_topic_list *list = context;
+	const char *slash = strrchr(name, '/');
 	struct ayrei_topic topic;
 	struct ayre_error error;
 	int result;
 
-	if (strstr(name, AYREI_UNFINISHED))
+	if (ayrei_topic_is_unfinished(slash ? slash + 1 : name))
 		return 0;
 	result = ayrei_topic_open(&topic, NULL, name, true, &error);
 	if (result == 0) {

@@ -174,6 +174,46 @@ leave_some() {
   peers sub 0 t
 }
 
+@test "a dry run says what the real one will do: another user's, and what holds something else" {
+  needs_root
+  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
+  chmod 755 "$place"
+  mkdir -m 755 "$place/bin"
+  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+  mkdir -m 1777 "$AYRE_DIR"
+  chmod 1777 "$AYRE_DIR"
+  ayre topic create t --mode 0666 --size 64K
+  ayre pub t </dev/null
+  start none "$AYRE" sub t
+  until_true asleep 1 t
+  kill -KILL "$pid"
+  wait "$pid" || true
+  mkfifo -m 622 "$AYRE_DIR/t/sub.00000000000000bb.bell"
+  mkfifo -m 622 "$(find "$AYRE_DIR/t" -name 'pub.*').bell"
+  mkdir -m 755 "$AYRE_DIR/.u.ayre-creating.00000001"
+  # Its own, which it can remove, and two that it cannot.
+  setpriv --reuid=54321 --regid=54321 --clear-groups mkdir "$AYRE_DIR/.o.ayre-creating.00000002"
+  setpriv --reuid=54321 --regid=54321 --clear-groups mkdir "$AYRE_DIR/.x.ayre-creating.00000003"
+  setpriv --reuid=54321 --regid=54321 --clear-groups touch "$AYRE_DIR/.x.ayre-creating.00000003/notes"
+  run --separate-stderr as_user gc --dry-run
+  would=$(sed 's/^would be removed/removed/' <<<"$output")
+  would_not=$stderr
+  run --separate-stderr as_user gc
+  [ "$(wc -l <<<"$output")" -eq 1 ]
+  [ "$would" = "$output" ]
+  [ "$would_not" = "$stderr" ]
+  [ "$(grep -c 'not removed' <<<"$stderr")" -eq 6 ]
+}
+
+@test "only the exact form of an unfinished name is one" {
+  ayre topic create a.ayre-creating.b
+  mkdir "$AYRE_DIR/.n.ayre-creating.0000000" "$AYRE_DIR/.n.ayre-creating.000000012" \
+    "$AYRE_DIR/.n.ayre-creating.0000000X" "$AYRE_DIR/.ayre-creating.00000001"
+  [ -z "$(ayre gc)" ]
+  [ "$(ls -A "$AYRE_DIR" | wc -l)" -eq 5 ]
+  [[ "$(ayre topic list)" == *a.ayre-creating.b* ]]
+}
+
 @test "in a loop, while others come and go and are killed: nobody is harmed" {
   ayre topic create t --size 64K
   start gc sh -c 'while "$1" gc >>gc.out 2>>gc.err2; do :; done' sh "$AYRE"
