@@ -200,7 +200,12 @@ static int open_or_make(struct ayrei_topic *topic, const struct ayre_topic_optio
 		if (result != -ENOENT)
 			return result;
 		if (existing)
-			return ayrei_fail(error, result, "open", name, NULL);
+			return ayrei_fail(
+				error, result, "open", name,
+				ayrei_topic_is_for_disk(parent)
+					? "nor could it be made: topics live in memory, and "
+					  "that is on a disk"
+					: NULL);
 		result = ayrei_topic_make(topic, options, path, parent, error);
 		if (result != -EEXIST)
 			return result;

@@ -40,7 +40,9 @@ bool ayrei_topic_is_unfinished(const char *file);
 
 /* The folder of the topics that have no slash in their name, which may not exist. */
 int ayrei_topic_root(char *path, struct ayre_error *error);
-/* It may be there already. */
+/* Is that directory on a disk, or would it be if it were made? What cannot be told is not. */
+bool ayrei_topic_is_for_disk(const char *directory);
+/* It may be there already. -EOPNOTSUPP: it would be on a disk, and is not made. */
 int ayrei_topic_make_root(const char *root, struct ayre_error *error);
 /* -EPERM: the default one is not this user's alone. */
 int ayrei_topic_check_root(const char *root, const char *label, struct ayre_error *error);

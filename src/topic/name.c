@@ -6,12 +6,14 @@
 #include "topic/directory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "sys/directory.h"
 #include "sys/system.h"
@@ -81,20 +83,46 @@ int ayrei_topic_path(const char *name, char *path, char *parent, struct ayre_err
 	return 0;
 }
 
-/*
- * The default root is in a directory where everybody may make something: what is there has to be
- * ours alone. What AYRE_DIR names is the user's own choice.
- */
+bool ayrei_topic_is_for_disk(const char *directory)
+{
+	ayrei_auto_fd int fd = ayrei_file_open(directory, O_RDONLY | O_DIRECTORY, 0);
+	char parent[PATH_MAX];
+	size_t length = strlen(directory);
+
+	if (fd == -ENOENT) {
+		while (length > 1 && directory[length - 1] == '/')
+			length--;
+		while (length > 0 && directory[length - 1] != '/')
+			length--;
+		snprintf(parent, sizeof(parent), "%.*s", length ? (int)length : 1,
+		         length ? directory : ".");
+		fd = ayrei_file_open(parent, O_RDONLY | O_DIRECTORY, 0);
+	}
+	return fd >= 0 && ayrei_file_in_memory(fd) == 0;
+}
+
 int ayrei_topic_make_root(const char *root, struct ayre_error *error)
 {
-	int result = ayrei_directory_make(root, 0700);
+	struct stat status;
+	int result = ayrei_path_status(root, true, &status);
 
+	if (result == 0)
+		return 0;
+	if (ayrei_topic_is_for_disk(root))
+		return ayrei_fail(error, -EOPNOTSUPP, "file system", root,
+		                  "it would be on a disk, and topics live in memory: a path under "
+		                  "/dev/shm will do");
+	result = ayrei_directory_make(root, 0700);
 	if (result == 0)
 		result = ayrei_path_set_mode(root, 0700);
 	return result < 0 && result != -EEXIST ? ayrei_fail(error, result, "create", root, NULL)
 	                                       : 0;
 }
 
+/*
+ * The default root is in a directory where everybody may make something: what is there has to be
+ * ours alone. What AYRE_DIR names is the user's own choice.
+ */
 int ayrei_topic_check_root(const char *root, const char *label, struct ayre_error *error)
 {
 	struct stat status;
@@ -111,6 +139,6 @@ int ayrei_topic_check_root(const char *root, const char *label, struct ayre_erro
 			error, -EPERM, "open", label,
 			"%s is not a directory of this user alone (mode 0700): remove it, "
 			"or set " ROOT_VARIABLE,
-			root);
+			root == label ? "it" : root);
 	return 0;
 }

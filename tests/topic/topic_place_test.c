@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <ayre/topic_list.h>
+
 #define NAME "placed"
 
 /* --- the place --- */
@@ -32,6 +34,8 @@ TOPIC_TEST(a_folder_that_is_missing_is_an_error_but_the_root_is_made)
 
 TOPIC_TEST(a_disk_is_refused)
 {
+	struct ayre_topic_look *look;
+	struct ayre_error error = {0};
 	char path[NAME_BYTES];
 
 	snprintf(path, sizeof(path), "%s/topic", test_directory());
@@ -42,6 +46,13 @@ TOPIC_TEST(a_disk_is_refused)
 	fails_to_create(NULL, path, -EOPNOTSUPP);
 	fails_to_publish(NULL, path, -EOPNOTSUPP);
 	fails_to_subscribe(NULL, path, -EOPNOTSUPP);
+	require(ayre_topic_look_new(path, &look, &error) == -ENOENT);
+	require(strstr(error.detail, "on a disk"));
+	/* Nor is a root made there. */
+	snprintf(path, sizeof(path), "%s/root", test_directory());
+	setenv("AYRE_DIR", path, 1);
+	fails_to_create(NULL, NAME, -EOPNOTSUPP);
+	require(access(path, F_OK) == -1);
 	return 0;
 }
 
@@ -88,7 +99,12 @@ static int work_in_default_root(void *context)
 	become(somebody(), somebody());
 	result = ayre_topic_create(NULL, NAME, &error);
 	if (!right) {
+		struct ayre_topic_list *list;
+
 		require(result == -EPERM && strstr(error.detail, root + 1));
+		/* What has its name as the object of the error does not say it again. */
+		require(ayre_topic_list_new(NULL, &list, &error) == -EPERM);
+		require(strcmp(error.object, root + 1) == 0 && !strstr(error.detail, root + 1));
 		return 0;
 	}
 	require(result == 1);
