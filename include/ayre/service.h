@@ -20,7 +20,8 @@
  * In a service that several users may call, each of them can read what the others ask and are
  * answered, as subscribers of a topic can.
  *
- * Handles are as those of topics: of one thread at a time, and of the process that opened them.
+ * Handles are as those of topics: of one thread at a time, and of the process that opened them; a child
+ * of fork(2) leaves them alone.
  */
 #pragma once
 

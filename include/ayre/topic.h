@@ -21,8 +21,10 @@
  * All of it is in memory and ends with the machine.
  *
  * A handle belongs to one thread at a time, and to the process that opened it. A child of fork(2)
- * must not use its copy, nor close it; it keeps alive what the parent is known by, so that nobody is
- * told of the parent's death before the child has called exec or ended.
+ * must not use its copy, nor close it, nor any descriptor it has: it leaves it alone, and may open
+ * handles of its own, call exec, or end. When the parent closes a handle, that ends at once, and everybody
+ * is told, whatever children there are. When the parent dies, nobody is told before each child that has
+ * a copy has called exec or ended: what keeps the parent alive is in it too.
  */
 #pragma once
 

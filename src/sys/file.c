@@ -429,6 +429,13 @@ int ayrei_file_await_unowned(int fd)
 	return result < 0 ? result : AYREI_RESULT(fcntl(fd, F_OFD_SETLK, &lock));
 }
 
+int ayrei_file_disown(int fd)
+{
+	struct flock lock = ownership(F_UNLCK);
+
+	return AYREI_RESULT(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
 int ayrei_file_is_owned(int fd)
 {
 	/* What a read lock would meet is a write lock; other readers' locks do not matter. */

@@ -96,5 +96,7 @@ int ayrei_file_unlock(int fd);
 int ayrei_file_try_own(int fd);
 /* Waits until it has no owner. By then it may have another one. */
 int ayrei_file_await_unowned(int fd);
+/* Ends it now, whoever else has a descriptor of that opening: a child, say, that was forked meanwhile. */
+int ayrei_file_disown(int fd);
 /* 1: it has an owner; 0: it has none. Any descriptor will do, and nobody is disturbed. */
 int ayrei_file_is_owned(int fd);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "sys/event.h"
 #include "sys/file.h"
 #include "sys/pipe.h"
 #include "sys/system.h"
@@ -144,6 +145,18 @@ int ayrei_bell_take(int fd, bool hears)
 	return ayrei_file_duplicate(fd);
 }
 
+bool ayrei_bell_close(int fd)
+{
+	ayrei_auto_fd int other = fd < 0 ? -1 : ayrei_fifo_open(fd, O_WRONLY);
+	int ready;
+
+	if (fd < 0)
+		return false;
+	ayrei_file_close(fd);
+	ready = other < 0 ? other : ayrei_wait_for(other, 0, 0);
+	return ready < 0 || !((unsigned int)ready & AYREI_HANGUP);
+}
+
 int ayrei_bell_open(const char *path)
 {
 	return open_end(path, O_WRONLY);
@@ -162,12 +175,14 @@ struct ayrei_bell_news ayrei_bell_drain(int fd)
 	char bytes[512];
 	ssize_t got = ayrei_pipe_read(fd, bytes, sizeof(bytes));
 
-	news.ended = got == 0;
 	if (got > 0) {
+		/* Behind so many rings there may have been no room for another. */
+		bool full = (size_t)got == sizeof(bytes);
+
 		news.rung = true;
-		/* Behind so many rings there may have been no room for a join. */
-		news.joined = (size_t)got == sizeof(bytes) ||
-		              memchr(bytes, AYREI_BELL_JOIN, (size_t)got) != NULL;
+		news.joined = full || memchr(bytes, AYREI_BELL_JOIN, (size_t)got) != NULL;
+		news.left = full || memchr(bytes, AYREI_BELL_LEAVE, (size_t)got) != NULL;
 	}
+	news.ended = got == 0 || news.left;
 	return news;
 }

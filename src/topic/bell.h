@@ -29,11 +29,17 @@ int ayrei_bell_reopen(int fd, bool alone);
 int ayrei_bell_take(int fd, bool hears);
 /* A writing end of somebody's bell. -ENXIO: nobody reads it; -EMEDIUMTYPE: it is no named pipe. */
 int ayrei_bell_open(const char *path);
+/*
+ * Closes our own bell; -1 does nothing. true: it does not end by that. A child that was forked meanwhile has
+ * its reading end, say; so those who would hear of it as a hang-up have to be told: AYREI_BELL_LEAVE.
+ */
+bool ayrei_bell_close(int fd);
 /* fd may be -1: nobody to wake. Never blocks; a full bell rings already. */
 void ayrei_bell_ring(int fd, char what);
 /* Takes what was rung. Was it rung at all; was there a join among it? */
 struct ayrei_bell_news {
 	bool rung, joined;
-	bool ended; /* nobody is left who could ring */
+	bool left;  /* somebody rang who closed */
+	bool ended; /* left, or nobody is left who could ring: time to ask about everybody */
 };
 struct ayrei_bell_news ayrei_bell_drain(int fd);

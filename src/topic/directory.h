@@ -109,5 +109,11 @@ struct ayrei_shared;
  */
 int ayrei_topic_map_join(const struct ayrei_topic *topic, struct ayrei_shared *shared,
                          const uint64_t **ret_word);
+/*
+ * Tells each peer of the other kind that we leave, those too that know us though we have never looked for
+ * them: where nothing else does.
+ */
+void ayrei_topic_take_leave(const struct ayrei_topic *topic, enum ayrei_peer_kind kind);
+
 /* Changes it: somebody has come, and has a name. */
 int ayrei_topic_announce(const struct ayrei_topic *topic);

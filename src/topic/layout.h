@@ -221,6 +221,7 @@ static inline uint64_t *ayrei_cursor_ticket(struct ayrei_cursor_layout *cursor, 
 /* What is written into a bell. */
 #define AYREI_BELL_MESSAGE 'm' /* something to read, or room to write */
 #define AYREI_BELL_JOIN    'j' /* somebody came: look through the directory */
+#define AYREI_BELL_LEAVE   'l' /* somebody closed: ask about each whose end was not told yet */
 
 /*
  * A record: a header word, then its bytes, 8-byte aligned. Stored with release, the header word

@@ -275,6 +275,20 @@ int ayrei_members_bury(struct ayrei_members *members, const struct ayrei_topic *
 	return found;
 }
 
+void ayrei_members_part(struct ayrei_members *members, const struct ayrei_topic *topic)
+{
+	for (size_t i = members->count; i-- > 0;)
+		if (members->all[i].file < 0)
+			drop(members, i);
+	ayrei_members_bury(members, topic, 0);
+}
+
+void ayrei_members_take_leave(const struct ayrei_members *members)
+{
+	for (size_t i = 0; i < members->count; i++)
+		ayrei_bell_ring(members->all[i].bell, AYREI_BELL_LEAVE);
+}
+
 /* --- cursors --- */
 
 static const struct ayrei_cursor_entry *entry_at(const struct ayrei_member *member, size_t index)

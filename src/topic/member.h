@@ -56,6 +56,11 @@ int ayrei_members_adopt(struct ayrei_members *members, const uint8_t *generation
 /* Lets go of those that are dead, of the one with this id or (0) of all. 1: somebody was. */
 int ayrei_members_bury(struct ayrei_members *members, const struct ayrei_topic *topic, uint64_t id);
 
+/* Somebody has rung that they leave. Of one that came as descriptors, nobody else can. */
+void ayrei_members_part(struct ayrei_members *members, const struct ayrei_topic *topic);
+/* Tells them all that we leave. */
+void ayrei_members_take_leave(const struct ayrei_members *members);
+
 /* The position of the slowest of those that count: UINT64_MAX if none does. */
 uint64_t ayrei_members_floor(struct ayrei_members *members, const struct ayrei_lane *lane);
 /* Rings for every odd ticket that was not seen yet. true: somebody was rung. */

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "sys/directory.h"
 #include "sys/system.h"
+#include "topic/bell.h"
 #include "topic/directory.h"
 #include "topic/shared.h"
 
@@ -161,6 +162,32 @@ int ayrei_peer_make(const struct ayrei_topic *topic, uint64_t bytes, struct ayre
 	if (result < 0)
 		return ayrei_fail(error, result, "create", topic->label, NULL);
 	return ayrei_take_fd(&fd);
+}
+
+/* --- taking leave --- */
+
+struct leave {
+	const struct ayrei_topic *topic;
+	enum ayrei_peer_kind kind;
+};
+
+static int tell_one(const struct ayrei_peer_name *name, void *context)
+{
+	const struct leave *leave = context;
+	char path[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int bell = -1;
+
+	if (name->kind != leave->kind || name->suffix[0])
+		return 0;
+	bell = ayrei_bell_open(ayrei_peer_path(leave->topic, name->kind, name->id, ".bell", path));
+	ayrei_bell_ring(bell, AYREI_BELL_LEAVE);
+	return 0;
+}
+
+void ayrei_topic_take_leave(const struct ayrei_topic *topic, enum ayrei_peer_kind kind)
+{
+	/* Whom we could not tell hears of it when the child has ended. */
+	(void)!ayrei_topic_visit(topic, tell_one, &(struct leave){topic, kind});
 }
 
 /* --- the word in `join` --- */

@@ -62,14 +62,28 @@ struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *
 	return publisher;
 }
 
+/* In a topic that was removed under us, those we know are all there are. */
+static void take_leave(const struct ayre_publisher *publisher)
+{
+	ayrei_members_take_leave(&publisher->members);
+	if (publisher->topic.directory >= 0)
+		ayrei_topic_take_leave(&publisher->topic, AYREI_PEER_SUBSCRIBER);
+}
+
+/*
+ * To close the file is not enough: a child that was forked meanwhile has it too, and would keep us alive.
+ * Nothing is written once the lane is disowned: others take it from there on.
+ */
 static void let_go(struct ayre_publisher *publisher)
 {
+	ayrei_shared_unmap(&publisher->map);
+	if (publisher->file >= 0)
+		(void)!ayrei_file_disown(publisher->file);
+	if (ayrei_bell_close(publisher->bell))
+		take_leave(publisher);
 	ayrei_members_fini(&publisher->members);
 	ayrei_larges_fini(&publisher->larges);
-	ayrei_file_close(publisher->bell);
-	ayrei_shared_unmap(&publisher->map);
 	ayrei_shared_unmap(&publisher->join_map);
-	/* Last of its files: others take the lane from here on. */
 	ayrei_file_close(publisher->file);
 	ayrei_topic_close(&publisher->topic);
 	free(publisher);

@@ -92,9 +92,14 @@ int ayrei_publisher_make_room(struct ayre_publisher *publisher, uint64_t bytes)
 
 static void hear(struct ayre_publisher *publisher)
 {
+	struct ayrei_bell_news news = ayrei_bell_drain(publisher->bell);
+
 	/* Those who came are looked for by the join word as well: whichever is first. */
-	if (ayrei_bell_drain(publisher->bell).joined)
+	if (news.joined)
 		publisher->look_error = ayrei_publisher_look(publisher, false);
+	if (news.left)
+		ayrei_members_part(&publisher->members,
+		                   has_name(publisher) ? &publisher->topic : NULL);
 }
 
 bool ayrei_publisher_notice(struct ayre_publisher *publisher, int64_t deadline_ns)

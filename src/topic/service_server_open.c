@@ -118,6 +118,9 @@ void ayre_server_close(struct ayre_server *server)
 	if (server->map.base)
 		ayrei_store_release(&layout_of(server)->subscriber, 0);
 	ayrei_shared_unmap(&server->map);
+	/* A child that was forked meanwhile has it too. */
+	if (server->file >= 0)
+		(void)!ayrei_file_disown(server->file);
 	ayrei_file_close(server->file);
 	if (server->requests)
 		ayrei_server_tend(server);

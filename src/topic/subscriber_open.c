@@ -215,25 +215,42 @@ int ayre_subscriber_open(const struct ayre_subscriber_options *options, const ch
 	return result < 0 ? result : ayrei_subscriber_open_in(&copy, &topic, ret_subscriber, error);
 }
 
-void ayre_subscriber_close(struct ayre_subscriber *subscriber)
+/*
+ * A child that was forked meanwhile has the cursor's file and our bell too, and would keep us alive: so
+ * the one is disowned, and if the other does not end, everybody is told.
+ */
+static void take_leave(struct ayre_subscriber *subscriber)
 {
-	int saved = errno;
 	char path[AYREI_PEER_PATH_BYTES];
 
-	if (!subscriber)
-		return;
-	ayrei_subscriber_end_look(subscriber);
-	ayrei_subscriber_forget_maps(subscriber);
-	for (size_t i = 0; i < subscriber->source_count; i++)
-		ayrei_source_let_go(subscriber, &subscriber->sources[i]);
-	free(subscriber->sources);
-	free(subscriber->refused);
 	if (subscriber->topic.directory >= 0 && subscriber->id) {
 		/* The cursor last: as long as it is there, others know by it whose the bell is. */
 		(void)!ayrei_file_unlink(own_path(subscriber, ".bell", path));
 		(void)!ayrei_file_unlink(own_path(subscriber, "", path));
 	}
-	ayrei_file_close(subscriber->bell);
+	if (subscriber->file >= 0)
+		(void)!ayrei_file_disown(subscriber->file);
+	if (!ayrei_bell_close(subscriber->bell))
+		return;
+	for (size_t i = 0; i < subscriber->source_count; i++)
+		ayrei_bell_ring(subscriber->sources[i].bell, AYREI_BELL_LEAVE);
+	if (subscriber->topic.directory >= 0)
+		ayrei_topic_take_leave(&subscriber->topic, AYREI_PEER_PUBLISHER);
+}
+
+void ayre_subscriber_close(struct ayre_subscriber *subscriber)
+{
+	int saved = errno;
+
+	if (!subscriber)
+		return;
+	ayrei_subscriber_end_look(subscriber);
+	ayrei_subscriber_forget_maps(subscriber);
+	take_leave(subscriber);
+	for (size_t i = 0; i < subscriber->source_count; i++)
+		ayrei_source_let_go(subscriber, &subscriber->sources[i]);
+	free(subscriber->sources);
+	free(subscriber->refused);
 	ayrei_file_close(subscriber->set);
 	ayrei_shared_unmap(&subscriber->map);
 	ayrei_shared_unmap(&subscriber->join_map);
