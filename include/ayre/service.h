@@ -44,7 +44,11 @@ struct ayre_server;
 enum ayre_client_flags {
 	/* The service has to be there: -ENOENT otherwise. Whether somebody serves it is another matter. */
 	AYRE_CLIENT_EXISTING = 1u << 0,
-	/* Where nobody serves, do not wait for a server until the deadline: -EPIPE at once. */
+	/*
+	 * Where nobody serves, do not wait for a server until the deadline: -EPIPE at once. A server that
+	 * closed serves no more; one that was killed serves until its client has heard of it, by
+	 * receiving or waiting: what is sent meanwhile ends with -EOWNERDEAD.
+	 */
 	AYRE_CLIENT_NO_WAIT = 1u << 1,
 };
 
@@ -106,7 +110,7 @@ struct ayre_reply_info {
  *
  * Returns the size of the reply, or
  *   -EREMOTEIO   the server says that it failed: ret_info->status
- *   -EPIPE       NO_WAIT, and nobody serves: nothing was sent
+ *   -EPIPE       NO_WAIT, and nobody serves, as far as is known: nothing was sent
  *   -ETIMEDOUT   the deadline has passed
  *   -EOWNERDEAD  the server has ended, dead or closed, and has not answered: it may have executed
  *                the call
@@ -134,7 +138,7 @@ ssize_t ayre_client_call_until(struct ayre_client *client, const void *data, siz
  *
  * Returns 0, or as ayre_client_call_until(); and
  *   -EAGAIN  try: the server has to read first
- *   -EPIPE   try: nobody serves
+ *   -EPIPE   try: nobody serves, as far as is known: see AYRE_CLIENT_NO_WAIT
  * Since 0.1.
  */
 int ayre_client_send(struct ayre_client *client, const void *data, size_t bytes,
@@ -283,10 +287,15 @@ ssize_t ayre_server_receive_until(struct ayre_server *server, void *buffer, size
  *
  * A client that stands still can make a server wait: where clients are not trusted, use the latter two.
  *
+ * 0 says that the reply was sent, and no more. A client that is awake is believed to live until the server
+ * hears otherwise, and where nothing makes it ask, a reply goes out to one that has just gone. -EPIPE is sure
+ * if the client slept, and from when ayre_server_is_cancelled() has found that it is gone, or a reply has
+ * returned -EPIPE.
+ *
  * Returns 0, or
  *   -EAGAIN, -ETIMEDOUT, -EMSGSIZE, -ENOSPC  as ayre_publisher_send(); the call is still to be answered
  *   -ECANCELED  the client has cancelled the call
- *   -EPIPE      the client is gone
+ *   -EPIPE      the client is gone, as far as is known; also if it went while we waited for room
  *   -EINVAL     no such call, or it was answered
  * Since 0.1.
  */

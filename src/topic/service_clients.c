@@ -85,6 +85,7 @@ static int open_replies(struct ayre_server *server, size_t index, uint64_t sessi
 	}
 	server->clients[index].replies = replies;
 	server->clients[index].session = session;
+	server->clients[index].has_ended = false;
 	return 0;
 }
 
@@ -115,13 +116,14 @@ void ayrei_server_let_go(struct ayre_server *server, size_t index)
 	client->replies = NULL;
 }
 
-bool ayrei_server_client_has_ended(const struct ayrei_server_client *client)
+bool ayrei_server_client_has_ended(struct ayrei_server_client *client)
 {
 	const struct ayrei_members *members = &client->replies->members;
 
-	for (size_t i = 0; i < members->count; i++)
+	for (size_t i = 0; i < members->count && !client->has_ended; i++)
 		if (ayrei_file_is_owned(members->all[i].file) != 0)
 			return false;
+	client->has_ended = true;
 	return true;
 }
 
@@ -129,10 +131,10 @@ bool ayrei_server_client_has_ended(const struct ayrei_server_client *client)
  * Has it gone, or another one its lane? That its lane was left is no proof: we may not have heard that it
  * was taken again. It is the reason to ask.
  */
-static bool is_gone(const struct ayre_server *server, size_t index)
+static bool is_gone(struct ayre_server *server, size_t index)
 {
 	const struct ayrei_source *source = source_of(server, index);
-	const struct ayrei_server_client *client = &server->clients[index];
+	struct ayrei_server_client *client = &server->clients[index];
 
 	return source->state == AYREI_SOURCE_BROKEN ||
 	       ayrei_load(&source->reader.layout->publishers) != client->session ||

@@ -146,11 +146,12 @@ static void await_room(struct ayre_server *server, struct ayrei_server_client *c
  * Would nobody read a reply? The kernel is asked about a client that sleeps, and has to be woken, which
  * costs more; one that is awake is believed to live until we hear otherwise.
  */
-static bool is_in_vain(const struct ayrei_server_client *client, const struct ayrei_source *source)
+static bool is_in_vain(struct ayrei_server_client *client, const struct ayrei_source *source)
 {
 	const struct ayrei_members *members = &client->replies->members;
+	bool may_live = source->state == AYREI_SOURCE_LIVE && !client->has_ended;
 
-	for (size_t i = 0; source->state == AYREI_SOURCE_LIVE && i < members->count; i++)
+	for (size_t i = 0; may_live && i < members->count; i++)
 		if (ayrei_load(members->watches[i].ticket) % 2 == 0)
 			return false;
 	return ayrei_server_client_has_ended(client);

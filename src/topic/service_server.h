@@ -21,6 +21,7 @@ struct ayrei_server_client {
 	uint64_t session;               /* `publishers` of its lane, when that was opened */
 	struct ayrei_calls calls;       /* taken, and not answered */
 	bool is_awaited;                /* its room is listened for in our set */
+	bool has_ended;                 /* so the kernel has said */
 
 	/*
 	 * What it has cancelled and we have not yet received: a bit for each message that its ring has room
@@ -58,8 +59,8 @@ int ayrei_server_meet(struct ayre_server *server, size_t index);
 /* Lets go of those that are gone. */
 void ayrei_server_tend(struct ayre_server *server);
 void ayrei_server_let_go(struct ayre_server *server, size_t index);
-/* Asks the kernel whether it lives: the file of its cursor has an owner. */
-bool ayrei_server_client_has_ended(const struct ayrei_server_client *client);
+/* Asks the kernel whether it lives: the file of its cursor has an owner. Once it has ended, no more. */
+bool ayrei_server_client_has_ended(struct ayrei_server_client *client);
 /* Who has this call, and lives as far as we know. NULL: nobody. */
 struct ayrei_server_client *ayrei_server_client_of(struct ayre_server *server,
                                                    const struct ayre_call *call);

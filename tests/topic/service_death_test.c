@@ -459,6 +459,87 @@ TOPIC_TEST(a_client_that_died_is_answered_no_more)
 	return 0;
 }
 
+/* It never sleeps: nothing but the kernel says that it has gone. */
+static int ask_twice(void *closes)
+{
+	struct ayre_client *client = connect_to(NULL, name);
+
+	send_number_to(client, 1);
+	send_number_to(client, 2);
+	announce_one_more(&watch->ready);
+	if (!closes)
+		wait_to_be_killed();
+	await(&watch->told, 1);
+	ayre_client_close(client);
+	return 0;
+}
+
+static void answer_one_who_has_gone(bool closes)
+{
+	struct ayre_server *server = serve(NULL, name);
+	struct ayre_call first, second;
+	pid_t victim;
+
+	watch = share_memory(sizeof(*watch));
+	victim = start_child(ask_twice, closes ? watch : NULL);
+	await(&watch->ready, 1);
+	first = take_number(server, 1);
+	second = take_number(server, 2);
+	announce(&watch->told, 1);
+	if (!closes)
+		kill(victim, SIGKILL);
+	end_of(victim);
+	require(ayre_server_is_cancelled(server, &first) == 1);
+	/* What was found out for one call holds for all. */
+	require(ayre_server_reply(server, &second, "late", 4) == -EPIPE);
+	require(ayre_server_fail(server, &first, EIO) == -EPIPE);
+	require(ayre_server_reply(server, &first, "late", 4) == -EINVAL);
+	require(info_of_server(server).replies == 0);
+	ayre_server_close(server);
+	unshare_memory(watch, sizeof(*watch));
+	require_cleared();
+}
+
+TOPIC_TEST(whoever_was_found_gone_is_answered_no_more)
+{
+	answer_one_who_has_gone(true);
+	answer_one_who_has_gone(false);
+	return 0;
+}
+
+static int serve_and_wait(void *context)
+{
+	(void)context;
+	serve(NULL, name);
+	announce_one_more(&watch->ready);
+	wait_to_be_killed();
+}
+
+/* As AYRE_CLIENT_NO_WAIT says: until the client has heard of it. */
+TOPIC_TEST(what_is_sent_to_a_server_that_was_killed_ends_with_it)
+{
+	struct ayre_client *client;
+	uint64_t call, number = 1;
+	pid_t server;
+
+	watch = share_memory(sizeof(*watch));
+	server = start_child(serve_and_wait, NULL);
+	await(&watch->ready, 1);
+	client = connect_to(CLIENT(.flags = AYRE_CLIENT_NO_WAIT), name);
+	call = send_number_to(client, 1);
+	kill(server, SIGKILL);
+	end_of(server);
+	expect_end(client, call, -EOWNERDEAD);
+	require(ayre_client_try_send(client, &number, 8, AYRE_NO_DEADLINE, &call) == -EPIPE);
+	require(ayre_client_send(client, &number, 8, AYRE_NO_DEADLINE, &call) == -EPIPE);
+	require(ayre_client_call(client, &number, 8, NULL, 0, NULL) == -EPIPE);
+	require(info_of_client(client).calls == 1);
+	ayre_client_close(client);
+	unshare_memory(watch, sizeof(*watch));
+	require_cleared();
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +549,8 @@ int main(void)
 		counted_test(what_a_dead_server_has_answered_counts),
 		counted_test(a_server_that_closes_tells_of_what_it_has_not_answered),
 		counted_test(a_client_that_died_is_answered_no_more),
+		counted_test(whoever_was_found_gone_is_answered_no_more),
+		counted_test(what_is_sent_to_a_server_that_was_killed_ends_with_it),
 	};
 
 	use_topic_root();
