@@ -203,7 +203,7 @@ static int parse_words(const struct command *command, int argument_count, char *
 	if (parsed->help)
 		return EXIT_DONE;
 	if (parsed->operand_count < command->least_operands)
-		return output_usage("something is missing: %s", command->synopsis);
+		return output_missing(command->synopsis);
 	if (command->most_operands >= 0 && parsed->operand_count > command->most_operands)
 		return output_usage("'%s' is one word too many",
 		                    arguments[optind + command->most_operands]);

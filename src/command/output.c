@@ -26,23 +26,30 @@ void output_name(const char *noun, const char *verb)
 	speaking_verb = verb;
 }
 
+/* In one piece, so that the lines of two processes do not mix. */
+static void write_line(const char *text)
+{
+	char line[1200];
+	size_t length;
+
+	snprintf(line, sizeof(line), "ayre: %s%s%s%s%s\n", speaking_noun ? speaking_noun : "",
+	         speaking_noun ? (speaking_verb ? " " : ": ") : "",
+	         speaking_verb ? speaking_verb : "", speaking_verb ? ": " : "", text);
+	length = strlen(line);
+	fflush(stdout);
+	(void)!write(STDERR_FILENO, line, length);
+}
+
 static void say(const char *format, va_list arguments)
 {
-	char text[1024], line[1200];
-	size_t length;
+	char text[1024];
 
 	vsnprintf(text, sizeof(text), format, arguments);
 	/* A name can hold anything; an error is one line all the same. */
 	for (char *c = text; *c; c++)
 		if (iscntrl((unsigned char)*c))
 			*c = '?';
-	snprintf(line, sizeof(line), "ayre: %s%s%s%s%s\n", speaking_noun ? speaking_noun : "",
-	         speaking_noun ? (speaking_verb ? " " : ": ") : "",
-	         speaking_verb ? speaking_verb : "", speaking_verb ? ": " : "", text);
-	/* In one piece, so that the lines of two processes do not mix. */
-	length = strlen(line);
-	fflush(stdout);
-	(void)!write(STDERR_FILENO, line, length);
+	write_line(text);
 }
 
 int output_fail(const char *format, ...)
@@ -62,6 +69,15 @@ int output_usage(const char *format, ...)
 	va_start(arguments, format);
 	say(format, arguments);
 	va_end(arguments);
+	return EXIT_USAGE;
+}
+
+int output_missing(const char *synopsis)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "something is missing: %s", synopsis);
+	write_line(text);
 	return EXIT_USAGE;
 }
 

@@ -204,9 +204,19 @@ PYTHON
   fails 2 "'x' is not a number" ayre pub t --wait-subscribers x
   fails 2 "1 or more" ayre sub t --count 0
   fails 2 "'1' is not a duration" ayre sub t --timeout 1
-  fails 2 "something is missing" ayre pub
-  fails 2 "something is missing" ayre sub
   [ ! -e "$AYRE_DIR/t" ]
+}
+
+@test "usage: what is missing is said in the lines of the synopsis" {
+  for verb in pub sub; do
+    run --separate-stderr ayre $verb
+    [ "$status" -eq 2 ]
+    [ -z "$output" ]
+    [ "${#stderr_lines[@]}" -eq 2 ]
+    [[ "${stderr_lines[0]}" == "ayre: $verb: something is missing: TOPIC "*']' ]]
+    [[ "${stderr_lines[1]}" == '       ['*']' ]]
+    [ "$stderr" = "ayre: $verb: something is missing: $(ayre $verb --help | sed -n "1s/.*ayre $verb //p;2p")" ]
+  done
 }
 
 @test "count: exactly so many, and the rest is left for others" {
