@@ -281,13 +281,13 @@ enum ayre_from {
 	AYRE_FROM_OLDEST = 1, /* whatever is still there */
 	/*
 	 * from_value: of each publisher the message with this number, or the oldest after it; if it is
-	 * yet to be sent, what is sent from now on.
+	 * yet to be sent, what is sent from now on, whatever its number.
 	 */
 	AYRE_FROM_SEQUENCE = 2,
 	/*
-	 * from_value: what was sent at this time, CLOCK_REALTIME in ns, or later. Messages without a
-	 * stamp are known by the time at which their sixteenth of the ring was begun, so up to so
-	 * much more is received.
+	 * from_value: what was sent at this time, CLOCK_REALTIME in ns, or later; if it is yet to come,
+	 * what is sent from now on, also before it. Messages without a stamp are known by the time at
+	 * which their sixteenth of the ring was begun, so up to so much more is received.
 	 */
 	AYRE_FROM_TIME = 3,
 };

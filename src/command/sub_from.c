@@ -84,17 +84,15 @@ static bool parse_iso(const char *text, int64_t *ret_ns)
 	return to_ns(seconds, fraction_ns, ret_ns);
 }
 
+/* However large: no lane gets beyond INT64_MAX, and strtoll(3) takes a larger one for that. */
 static bool parse_sequence(const char *text, int64_t *ret_sequence)
 {
-	long long sequence;
 	char *rest;
 
 	if (!isdigit((unsigned char)*text))
 		return false;
-	errno = 0;
-	sequence = strtoll(text, &rest, 10);
-	*ret_sequence = sequence;
-	return errno == 0 && *rest == '\0';
+	*ret_sequence = strtoll(text, &rest, 10);
+	return *rest == '\0';
 }
 
 int sub_parse_from(const char *text, struct ayre_subscriber_options *options)
@@ -110,8 +108,8 @@ int sub_parse_from(const char *text, struct ayre_subscriber_options *options)
 	else
 		return output_usage(
 			"--from: '%s' is none of next, oldest, a message's number, a "
-			"time (such as 2026-11-26T12:00:00, local, or with Z behind it, "
-			"or @1795694400)",
+			"time from 1970 to 2262 (such as 2026-11-26T12:00:00, local, or "
+			"with Z behind it, or @1795694400)",
 			text);
 	return EXIT_DONE;
 }

@@ -164,8 +164,24 @@ PYTHON
   unset TZ
 }
 
+@test "from: what is yet to come is what is sent from now on" {
+  ayre pub t before
+  for word in 1 2 9223372036854775807 18446744073709551615 99999999999999999999 @9000000000 \
+    2261-01-01T00:00:00Z; do
+    start out "$AYRE" sub t --count 1 --from "$word"
+    until_true asleep 1 t
+    ayre pub t "after $word"
+    ends_with 0 "$pid"
+    [ "$(<out)" = "after $word" ]
+    # Not the first of the lane any more.
+    ayre topic remove t
+    ayre pub t before
+  done
+}
+
 @test "from: what is none" {
-  for word in '' now 1x -1 99999999999999999999 @ @x @1x @-1 @99999999999 2026-11-26 2026-11-26T12:00 \
+  fails 2 "from 1970 to 2262" ayre sub t --from 9999-01-01T00:00:00Z
+  for word in '' now 1x -1 1844674407370955161.5 99999999999999999999x @ @x @1x @-1 @99999999999 2026-11-26 2026-11-26T12:00 \
     2026-11-26T12:00:00z 2026-11-26T12:00:00+01 2026-02-30T12:00:00 2026-11-26T24:00:00 \
     2026-11-26T12:60:00 2026-11-26T12:00:00. 20026-11-26T12:00:00 1969-01-01T00:00:00Z; do
     fails 2 "'$word' is none of next, oldest" ayre sub t "--from=$word"
