@@ -68,7 +68,7 @@ TOPIC_TEST(two_hundred_processes_are_heard)
 
 #define HANDLES 300u
 
-/* The first page of a cursor has 120 entries; the next ones are mapped by a publisher that looks for its own. */
+/* The first page of a cursor has 60 entries; the next ones are mapped by a publisher that looks for its own. */
 TOPIC_TEST(a_publisher_finds_its_entry_beyond_the_first_page)
 {
 	struct ayre_subscriber *subscriber;
