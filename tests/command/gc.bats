@@ -89,9 +89,12 @@ leave_some() {
   mkfifo "$AYRE_DIR/t/pub.00000000000000aa.bell" "$AYRE_DIR/t/sub.00000000000000bb.bell" "$lane.bell"
   mkfifo "$AYRE_DIR/t/sub.00000000000000cc.bell"
   # Somebody reads this one.
-  sleep 10 3>&- <>"$AYRE_DIR/t/sub.00000000000000cc.bell" &
-  pids+=($!)
+  exec {reader}<>"$AYRE_DIR/t/sub.00000000000000cc.bell"
   ayre gc --dry-run 2>/dev/null >would
+  exec {reader}>&-
+  [ "$(grep -c '^would be removed: bell' would)" -eq 2 ]
+  grep -q "^would be removed: subscriber $AYRE_DIR/t/sub.00000000000000bb.bell" would
+  [ "$(grep -c 00000000000000cc would)" -eq 0 ]
   ayre gc 2>/dev/null >did
   [ "$(grep -c '^removed: message' did)" -eq 2 ]
   [ "$(grep -c '^removed: bell' did)" -eq 2 ]

@@ -212,6 +212,18 @@ PYTHON
   done
 }
 
+@test "descriptors: as many as the user may have, not as few as they begin with" {
+  [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -gt 64 ]
+  mkfifo input
+  for verb in pub sub; do
+    start none bash -c 'ulimit -Sn 64; exec "$1" "$2" t <>input' bash "$AYRE" "$verb"
+    until_true peers "$verb" 1 t
+    grep '^Max open files' "/proc/$pid/limits" >limits
+    [ "$(awk '{ print ($4 == $5) }' limits)" = 1 ]
+    [ "$(awk '{ print $4 }' limits)" != 64 ]
+  done
+}
+
 @test "usage: forms exclude each other, numbers are numbers" {
   fails 2 "exclude each other" ayre pub t --lines --nul
   fails 2 "exclude each other" ayre sub t --frames --json

@@ -507,6 +507,47 @@ TOPIC_TEST(whoever_was_found_gone_is_answered_no_more)
 	return 0;
 }
 
+#define ASKED 20
+
+/* Dies when its server waits for room. */
+static int ask_much_and_read_nothing(void *context)
+{
+	struct ayre_client *client = connect_to(CLIENT(RING(4096)), name);
+
+	(void)context;
+	for (unsigned int i = 0; i < ASKED; i++)
+		send_number_to(client, i);
+	await(&watch->told, 1);
+	await_sleep(getppid());
+	raise(SIGKILL);
+	return 1;
+}
+
+TOPIC_TEST(a_reply_that_waits_for_one_who_dies_is_none)
+{
+	struct ayre_server *server = serve(SERVER(RING(4096), .spin_ns = AYRE_SPIN_NONE), name);
+	const char reply[512] = {0};
+	struct ayre_call call;
+	unsigned int i = 0;
+	pid_t victim;
+
+	watch = share_memory(sizeof(*watch));
+	victim = start_child(ask_much_and_read_nothing, NULL);
+	call = take_number(server, i);
+	while (ayre_server_try_reply(server, &call, reply, sizeof(reply)) == 0)
+		call = take_number(server, ++i);
+	require(ayre_server_try_reply(server, &call, reply, sizeof(reply)) == -EAGAIN);
+	announce(&watch->told, 1);
+	require(ayre_server_reply_until(server, &call, reply, sizeof(reply), in_ms(10000)) ==
+	        -EPIPE);
+	require(ayre_server_reply(server, &call, reply, sizeof(reply)) < 0);
+	require(end_of(victim) == SIGKILL);
+	ayre_server_close(server);
+	unshare_memory(watch, sizeof(*watch));
+	require_cleared();
+	return 0;
+}
+
 static int serve_and_wait(void *context)
 {
 	(void)context;
@@ -550,6 +591,7 @@ int main(void)
 		counted_test(a_server_that_closes_tells_of_what_it_has_not_answered),
 		counted_test(a_client_that_died_is_answered_no_more),
 		counted_test(whoever_was_found_gone_is_answered_no_more),
+		counted_test(a_reply_that_waits_for_one_who_dies_is_none),
 		counted_test(what_is_sent_to_a_server_that_was_killed_ends_with_it),
 	};
 
