@@ -23,7 +23,8 @@ load topic_support
     [ "$(wc -l <"out$i")" -eq 60000 ]
   done
   nothing_but_content t
-  peers pub 3 t
+  # One that has ended may have left its lane to another.
+  peers pub 1 t || peers pub 2 t || peers pub 3 t
 }
 
 @test "a subscriber that is killed is passed over at once" {

@@ -50,21 +50,32 @@ static void close_it(void)
 	stage->through = true;
 }
 
+/* Those that died before are told of at every end. */
+static bool is_end(int result)
+{
+	return result == -EPIPE || result == -EOWNERDEAD;
+}
+
 /* --- closing --- */
 
 static void look_at_closing(void)
 {
 	int result = receive_all(witness, &witness_next, 0);
 
-	holds(result == -EAGAIN || result == -EPIPE);
+	holds(result == -EAGAIN || is_end(result));
 }
 
 static void judge_closing(void)
 {
+	static uint32_t lost;
 	int result = receive_all(witness, &witness_next, in_ms(5000));
+	uint32_t lost_now = info_of_subscriber(witness).publishers_lost;
 
 	note_delay(now_ns() - died_ns);
-	holds(result == -EPIPE || (result == -EOWNERDEAD && !stage->through));
+	holds(is_end(result));
+	/* Who had closed did not die unheard. */
+	holds(lost_now == lost || (lost_now == lost + 1 && !stage->through));
+	lost = lost_now;
 	holds(witness_next == stage->sent);
 	holds(has_files(2 + 2 + 2, false) || has_files(2 + 1 + 2, false));
 }
@@ -89,7 +100,7 @@ static void come_next(void)
 	holds(info_of_publisher(publisher).id == stage->lane);
 	send_some(publisher, 1 + turn++ % 30);
 	ayre_publisher_close(publisher);
-	holds(receive_all(witness, &witness_next, in_ms(5000)) == -EPIPE);
+	holds(is_end(receive_all(witness, &witness_next, in_ms(5000))));
 	holds(witness_next == stage->sent);
 }
 
@@ -98,11 +109,11 @@ static void look_at_adopting(void)
 {
 	int result = receive_all(witness, &witness_next, 0);
 
-	holds(result == -EAGAIN || result == -EPIPE || result == -EOWNERDEAD);
+	holds(result == -EAGAIN || is_end(result));
 	newcomer_next = stage->sent - 1;
 	newcomer = watch_from(newcomer_next);
 	result = receive_all(newcomer, &newcomer_next, 0);
-	holds(result == -EAGAIN || result == -EPIPE || result == -EOWNERDEAD);
+	holds(result == -EAGAIN || is_end(result));
 }
 
 static void judge_adopting(void)
@@ -110,9 +121,9 @@ static void judge_adopting(void)
 	int result = receive_all(witness, &witness_next, in_ms(5000));
 
 	note_delay(now_ns() - died_ns);
-	holds(result == -EPIPE || result == -EOWNERDEAD);
+	holds(is_end(result));
 	result = receive_all(newcomer, &newcomer_next, in_ms(5000));
-	holds(result == -EPIPE || result == -EOWNERDEAD);
+	holds(is_end(result));
 	holds(witness_next == stage->sent && newcomer_next == stage->sent);
 	ayre_subscriber_close(newcomer);
 	come_next();
