@@ -39,13 +39,13 @@ static uint64_t floor_of_newcomers(const struct ayre_publisher *publisher, bool 
 	                                                               : publisher->lane.position;
 }
 
-/* What we have mapped of it is lost: somebody has cut it short. */
+/* What we have mapped of it is lost, or could not be mapped: somebody cuts it short. */
 static void mend_join(struct ayre_publisher *publisher)
 {
 	struct ayrei_shared map = {0};
-	const uint64_t *word;
+	const uint64_t *word = NULL;
 
-	if (ayrei_topic_map_join(&publisher->topic, &map, &word) < 0)
+	if (ayrei_topic_map_join(&publisher->topic, &map, &word) < 0 || !word)
 		return;
 	ayrei_shared_unmap(&publisher->join_map);
 	publisher->join_map = map;
@@ -60,7 +60,7 @@ int ayrei_publisher_look(struct ayre_publisher *publisher, bool ring)
 
 	if (!has_name(publisher))
 		return 0;
-	if (ayrei_shared_is_lost(&publisher->join_map))
+	if (!publisher->join_map.base || ayrei_shared_is_lost(&publisher->join_map))
 		mend_join(publisher);
 	/* Before: what comes after this is seen as another change. */
 	join = ayrei_load_acquire(publisher->join);
