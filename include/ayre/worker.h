@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <ayre/api.h>
 #include <ayre/error.h>
@@ -155,5 +156,190 @@ const char *ayre_layer_name(uint32_t layer);
  * Returns one of enum ayre_layer, or -EINVAL. Since 0.1.
  */
 int ayre_layer_by_name(const char *name) AYRE_MUST_CHECK;
+
+/*
+ * --- workers ---
+ *
+ * A worker runs the functions of one module, a shared library (ayre/module.h), in a process of its
+ * own. The module is loaded once, by a process (the zygote) that gave up nearly everything before:
+ * it can read the system's libraries, the module, and what the options say, and write nothing. For
+ * each call that process makes a copy of itself, which gives up the rest by ayre_confine() and runs the
+ * function. So what one input did to its process is gone before the next one comes.
+ *
+ * Requests lie in memory that the worker can only read, replies in memory that only it can
+ * write. What it writes is read once, judged, and copied.
+ */
+struct ayre_worker;
+
+enum ayre_worker_flags {
+	/* One process for all calls, until it dies: faster, and one input can spoil the next. */
+	AYRE_WORKER_KEEP = 1u << 0,
+};
+
+struct ayre_worker_options {
+	size_t size;    /* sizeof(struct ayre_worker_options) */
+	uint32_t flags; /* enum ayre_worker_flags */
+	/* Layers that need not hold: enum ayre_layer. They are tried all the same. */
+	uint32_t without;
+	/* Address space that a process may map besides the module, bytes; 0: 1 GiB. */
+	uint64_t memory_bytes;
+	/* Processor time of a process, rounded up to whole seconds; 0: no limit. */
+	int64_t cpu_ns;
+	/* For ayre_worker_call(), ns; 0: 10 seconds; AYRE_NO_DEADLINE: for ever. */
+	int64_t timeout_ns;
+	/* For loading the module, whose constructors may never return; as above. */
+	int64_t load_timeout_ns;
+	/*
+	 * The largest request and reply, bytes, up to 2^40; 0: 64 MiB. Address space, which becomes
+	 * memory as far as it is filled.
+	 */
+	uint64_t request_max, reply_max;
+	/*
+	 * Files and directories that can be read while the module is loaded, besides the module and
+	 * the system's libraries; borrowed. What is below a directory counts.
+	 */
+	const char *const *reads;
+	size_t read_count;
+};
+
+enum ayre_worker_end_kind {
+	AYRE_WORKER_RUNNING = 0, /* none has ended but as it should */
+	AYRE_WORKER_EXITED,      /* it called exit: @status */
+	AYRE_WORKER_KILLED,      /* by a signal: @signal, and for a fault @address */
+	AYRE_WORKER_FORBIDDEN,   /* it made a system call that it may not make: @system_call */
+	AYRE_WORKER_STACK,       /* its stack was full: @address */
+	AYRE_WORKER_MEMORY,      /* it died of a signal after memory was refused to it */
+	AYRE_WORKER_CPU,         /* its processor time was used up */
+	AYRE_WORKER_DEADLINE,    /* the call's deadline passed, and it was ended */
+	AYRE_WORKER_LOST,        /* its zygote ended, or broke the protocol */
+};
+
+/*
+ * How a process ended that should not have. That it did, by which signal or status, and the times are the
+ * kernel's word as the zygote passes it on; the rest the process itself wrote while it died, and can be a
+ * lie.
+ */
+struct ayre_worker_end {
+	size_t size;         /* sizeof(struct ayre_worker_end) */
+	uint32_t kind;       /* enum ayre_worker_end_kind */
+	int32_t status;      /* of exit(2) */
+	int32_t signal;      /* that it died of; 0: none */
+	int32_t system_call; /* its number; -1: none */
+	bool has_address;
+	/* When a deadline passed: it was computing, for a tenth of the time or more. Else it slept. */
+	bool was_busy;
+	uint64_t address; /* that it could not reach */
+	uint64_t call; /* which one it served: 1, 2, ... as ayre_worker_info counts them; 0: none */
+	int64_t cpu_ns;        /* user and system; -1: not known */
+	int64_t max_rss_bytes; /* likewise */
+};
+
+struct ayre_worker_info {
+	size_t size;          /* sizeof(struct ayre_worker_info) */
+	uint64_t calls;       /* so far */
+	uint64_t processes;   /* that were started for them */
+	uint64_t ends;        /* that ended as they should not have */
+	int32_t result;       /* what the function returned at last */
+	uint64_t reply_bytes; /* of the last reply; after -EMSGSIZE what would have been needed */
+};
+
+/**
+ * ayre_worker_open() - load a module, for functions of it to be called
+ * @options: borrowed; NULL: all zero
+ * @module: path of a shared library; borrowed
+ * @ret_worker: to be closed with ayre_worker_close()
+ * @error: may be NULL; if the module cannot be loaded, it has what the loader said
+ *
+ * Starts the zygote, which loads the module with all that it needs (RTLD_NOW), and waits for it. Nothing of
+ * the host gets there: no descriptor, no environment, no memory.
+ *
+ * Returns 0, or a negative errno: -ENOENT, -EACCES for the module itself, -ELIBBAD if the loader
+ * refused it, -ETIMEDOUT if it was not loaded in time, -EPIPE if the zygote died meanwhile, of a
+ * constructor, say, or what a mandatory layer failed with. Since 0.1.
+ */
+int ayre_worker_open(const struct ayre_worker_options *options, const char *module,
+                     struct ayre_worker **ret_worker, struct ayre_error *error) AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_close() - end its processes, and unload the module with them
+ * @worker: NULL does nothing
+ *
+ * Since 0.1.
+ */
+void ayre_worker_close(struct ayre_worker *worker);
+
+/**
+ * ayre_worker_call() - call a function of the module, and wait for its reply
+ * @worker: by one thread at a time
+ * @function: its name, up to 255 bytes; borrowed
+ * @request: copied; may be NULL if @request_bytes is 0
+ * @reply: where the reply is copied to; untouched on failure, but see -EREMOTEIO
+ * @reply_capacity: room there, bytes
+ *
+ * The deadline is the timeout of the options, from now. A process that has not answered by then is
+ * ended. Whatever happens to the process, the next call starts another one.
+ *
+ * Returns the reply's size, or a negative errno:
+ *
+ *   -EREMOTEIO   the function returned something else than 0: ayre_worker_info, result. What it
+ *                replied is in @reply all the same, reply_bytes of it.
+ *   -EPIPE       the process died: ayre_worker_last_end() says of what
+ *   -ETIMEDOUT   the deadline passed, and the process was ended
+ *   -ENOENT      the module has no such function
+ *   -EMSGSIZE    the request is larger than request_max, or the reply than @reply_capacity or
+ *                reply_max
+ *   -EPROTO      the reply makes no sense; the process was ended
+ *   -ENOTCONN    the zygote is gone: only ayre_worker_close() is left
+ *
+ * or what no process could be started or confined for. Since 0.1.
+ */
+ssize_t ayre_worker_call(struct ayre_worker *worker, const char *function, const void *request,
+                         size_t request_bytes, void *reply, size_t reply_capacity) AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_call_until() - the same with a deadline of its own
+ * @deadline_ns: absolute, CLOCK_MONOTONIC; AYRE_NO_DEADLINE: none
+ *
+ * Since 0.1.
+ */
+ssize_t ayre_worker_call_until(struct ayre_worker *worker, const char *function,
+                               const void *request, size_t request_bytes, void *reply,
+                               size_t reply_capacity, int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_get_info() - what was called, and what the last call came to
+ * @ret_info: its size has to be set
+ *
+ * Returns 0, or -EINVAL without a size. Since 0.1.
+ */
+int ayre_worker_get_info(const struct ayre_worker *worker, struct ayre_worker_info *ret_info)
+	AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_last_end() - how the last process ended that ended as it should not have
+ * @ret_end: its size has to be set; its kind is AYRE_WORKER_RUNNING if none has
+ *
+ * Returns 0, or -EINVAL without a size. Since 0.1.
+ */
+int ayre_worker_last_end(const struct ayre_worker *worker, struct ayre_worker_end *ret_end)
+	AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_end_text() - an end as a line for people
+ * @end: borrowed
+ * @text: where the line goes; always NUL-terminated if @text_bytes > 0
+ * @text_bytes: room there; 160 is enough
+ *
+ * "killed by SIGSEGV at address 0x10", "made the forbidden system call openat". Returns @text. Since 0.1.
+ */
+const char *ayre_worker_end_text(const struct ayre_worker_end *end, char *text, size_t text_bytes);
+
+/**
+ * ayre_system_call_name() - the name of a system call of this machine
+ * @number: as in sigaction(2), si_syscall
+ *
+ * Returns "openat" and so on; NULL if there is no such call, or it is newer than ayre. Since 0.1.
+ */
+const char *ayre_system_call_name(int number);
 
 AYRE_END_DECLARATIONS

@@ -5,6 +5,7 @@
 #include "sys/child.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sys/file.h"
@@ -70,7 +72,7 @@ static void set_usage(struct ayrei_child_end *end, const struct rusage *usage)
 	end->involuntary_switches = usage->ru_nivcsw;
 }
 
-static void set_status(struct ayrei_child_end *end, int status)
+void ayrei_child_read_status(int status, struct ayrei_child_end *end)
 {
 	end->signaled = WIFSIGNALED(status);
 	end->dumped_core = end->signaled && WCOREDUMP(status);
@@ -102,7 +104,7 @@ static int ask_kernel(int pidfd, struct ayrei_child_end *end)
 	                                .voluntary_switches = -1,
 	                                .involuntary_switches = -1};
 	if (told)
-		set_status(end, info.exit_code);
+		ayrei_child_read_status(info.exit_code, end);
 	else
 		end->lost = true;
 	return 0;
@@ -156,6 +158,23 @@ pid_t ayrei_child_fork(void)
 	return (pid_t)ayrei_raw_call(SYS_clone, 0, 0, 0, 0, 0);
 }
 
+pid_t ayrei_child_fork_watched(int *ret_pidfd)
+{
+	return (pid_t)ayrei_raw_call(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, (long)ret_pidfd, 0, 0);
+}
+
+int ayrei_child_take(pid_t pid, int *ret_status, int64_t *ret_cpu_ns, int64_t *ret_max_rss_bytes)
+{
+	struct rusage usage;
+	pid_t taken = AYREI_RESULT(wait4(pid, ret_status, WNOHANG, &usage));
+
+	if (taken <= 0)
+		return taken < 0 ? taken : -EAGAIN;
+	*ret_cpu_ns = to_ns(&usage.ru_utime) + to_ns(&usage.ru_stime);
+	*ret_max_rss_bytes = (int64_t)usage.ru_maxrss * KILOBYTE;
+	return 0;
+}
+
 void ayrei_child_exit_telling(int fd, const void *message, size_t length)
 {
 	/* A failure is told by silence. */
@@ -176,21 +195,55 @@ static int64_t find_number(const char *text, const char *label)
 	return place && sscanf(place + strlen(label), "%lld", &number) == 1 ? number : -1;
 }
 
+static ssize_t read_table(const char *path, char *text, size_t room)
+{
+	int fd = ayrei_file_open(path, O_RDONLY, 0);
+	ssize_t length;
+
+	if (fd < 0)
+		return fd;
+	length = ayrei_file_read(fd, text, room - 1);
+	ayrei_file_close(fd);
+	if (length >= 0)
+		text[length] = '\0';
+	return length;
+}
+
+/* clock_getcpuclockid(3): the clock of a process is a number made of its own. */
+static clockid_t clock_of(pid_t pid)
+{
+	return (clockid_t)((~(unsigned int)pid << 3) | 2);
+}
+
+int64_t ayrei_child_cpu_ns(int pidfd)
+{
+	char path[64], text[512];
+	struct timespec time;
+	ssize_t length;
+	int64_t pid;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	length = read_table(path, text, sizeof(text));
+	if (length < 0)
+		return length;
+	pid = find_number(text, "\nPid:");
+	/* It has been reaped, or is of another namespace. */
+	if (pid <= 0)
+		return -ESRCH;
+	return clock_gettime(clock_of((pid_t)pid), &time) == -1
+	               ? -errno
+	               : (int64_t)time.tv_sec * SECOND_NS + time.tv_nsec;
+}
+
 int ayrei_child_bytes(pid_t pid, int64_t *ret_read, int64_t *ret_written)
 {
 	char path[64], text[512];
 	ssize_t length;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/io", pid);
-	fd = ayrei_file_open(path, O_RDONLY, 0);
-	if (fd < 0)
-		return fd;
-	length = ayrei_file_read(fd, text, sizeof(text) - 1);
-	ayrei_file_close(fd);
+	length = read_table(path, text, sizeof(text));
 	if (length < 0)
 		return (int)length;
-	text[length] = '\0';
 	*ret_read = find_number(text, "rchar: ");
 	*ret_written = find_number(text, "wchar: ");
 	return 0;

@@ -283,6 +283,12 @@ int ayrei_file_allocate(int fd, uint64_t size_bytes)
 	return result;
 }
 
+int ayrei_file_clear(int fd, uint64_t size_bytes)
+{
+	return AYREI_RESULT(
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size_bytes));
+}
+
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
 {
 	static const char zeros[64 * 1024];

@@ -55,6 +55,9 @@ int ayrei_file_allocate_private(int fd, uint64_t size_bytes);
 /* Would there be room for a file of that size? 0, or as ayrei_file_allocate(). */
 int ayrei_file_may_fit(int fd, uint64_t size_bytes);
 
+/* Makes zeros of a whole file in memory, and lets go of the memory. */
+int ayrei_file_clear(int fd, uint64_t size_bytes);
+
 /* Up to length bytes at offset; fewer only at the end of the file. */
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset);
 /* All of them, or an error. */

@@ -7,6 +7,7 @@
 #include "sys/landlock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -23,6 +24,15 @@
 #define NET_TCP                UINT64_C(3)               /* ABI 4, 6.7: BIND_TCP, CONNECT_TCP */
 #define FS_IOCTL_DEV           (UINT64_C(1) << 15)       /* ABI 5, 6.10 */
 #define SCOPE_ALL              UINT64_C(3) /* ABI 6, 6.12: ABSTRACT_UNIX_SOCKET, SIGNAL */
+
+#define RULE_PATH_BENEATH 1
+#define READ_FILE         (UINT64_C(1) << 2)
+#define READ_DIRECTORY    (UINT64_C(1) << 3)
+
+struct path_beneath {
+	uint64_t allowed;
+	int32_t parent;
+} __attribute__((packed));
 
 struct ruleset {
 	uint64_t handled_fs;
@@ -54,17 +64,43 @@ static size_t ruleset_of(int abi, struct ruleset *ruleset)
 	return abi < 6 ? offsetof(struct ruleset, scoped) : sizeof(*ruleset);
 }
 
-int ayrei_landlock_forbid_all(int abi)
+/* Right of a file, and with it of a directory. */
+static int except(int ruleset, const char *path)
+{
+	int fd = ayrei_file_open(path, O_PATH, 0);
+	struct path_beneath rule = {.allowed = READ_FILE, .parent = fd};
+	struct stat status;
+	int result = fd < 0 ? fd : ayrei_file_status(fd, &status);
+
+	if (result == 0) {
+		if (S_ISDIR(status.st_mode))
+			rule.allowed |= READ_DIRECTORY;
+		result = (int)AYREI_RESULT(
+			syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0));
+	}
+	ayrei_file_close(fd);
+	return result == -ENOENT || result == -ENOTDIR || result == -EACCES ? 0 : result;
+}
+
+int ayrei_landlock_forbid_all_but(int abi, const char *const *readable, size_t count)
 {
 	struct ruleset ruleset;
 	size_t size = ruleset_of(abi, &ruleset);
 	int fd = (int)AYREI_RESULT(syscall(SYS_landlock_create_ruleset, &ruleset, size, 0));
-	int result;
+	int result = 0;
 
 	if (fd < 0)
 		return fd;
-	/* No rule is added: nothing is excepted. */
-	result = (int)AYREI_RESULT(syscall(SYS_landlock_restrict_self, fd, 0));
+	for (size_t i = 0; result == 0 && i < count; i++)
+		result = except(fd, readable[i]);
+	if (result == 0)
+		result = (int)AYREI_RESULT(syscall(SYS_landlock_restrict_self, fd, 0));
 	ayrei_file_close(fd);
 	return result;
+}
+
+int ayrei_landlock_forbid_all(int abi)
+{
+	/* No rule is added: nothing is excepted. */
+	return ayrei_landlock_forbid_all_but(abi, NULL, 0);
 }

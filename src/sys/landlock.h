@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 /* Which ABI the kernel has, from 1. -ENOSYS: none; -EOPNOTSUPP: it is switched off. */
 int ayrei_landlock_abi(void);
 /*
@@ -10,3 +12,8 @@ int ayrei_landlock_abi(void);
  * not open yet, TCP, abstract sockets and signals outside. Needs no_new_privs.
  */
 int ayrei_landlock_forbid_all(int abi);
+/*
+ * The same, but that what is at or below these paths can be read; those that are not there are passed
+ * over.
+ */
+int ayrei_landlock_forbid_all_but(int abi, const char *const *readable, size_t count);

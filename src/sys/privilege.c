@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/personality.h>
@@ -157,21 +158,39 @@ int ayrei_limit_lower(int resource, uint64_t value)
 	return (int)AYREI_RESULT(syscall(SYS_prlimit64, 0, resource, &limit, NULL));
 }
 
-int64_t ayrei_address_space_bytes(void)
+int ayrei_address_space_open(void)
+{
+	return ayrei_file_open("/proc/self/statm", O_RDONLY, 0);
+}
+
+int64_t ayrei_address_space_read(int fd)
 {
 	char text[128];
-	int fd = ayrei_file_open("/proc/self/statm", O_RDONLY, 0);
 	unsigned long long pages;
-	ssize_t length;
+	ssize_t length = ayrei_file_read_at(fd, text, sizeof(text) - 1, 0);
 
-	if (fd < 0)
-		return fd;
-	length = ayrei_file_read(fd, text, sizeof(text) - 1);
-	ayrei_file_close(fd);
 	if (length < 0)
 		return length;
 	text[length] = '\0';
 	return sscanf(text, "%llu", &pages) == 1 ? (int64_t)(pages * ayrei_page_bytes()) : -EIO;
+}
+
+int64_t ayrei_address_space_bytes(void)
+{
+	int fd = ayrei_address_space_open();
+	int64_t bytes = fd < 0 ? fd : ayrei_address_space_read(fd);
+
+	ayrei_file_close(fd);
+	return bytes;
+}
+
+int ayrei_die_with_parent(int32_t parent)
+{
+	int result = control(PR_SET_PDEATHSIG, SIGKILL);
+
+	if (result < 0)
+		return result;
+	return getppid() == parent ? 0 : -ESRCH;
 }
 
 int ayrei_filter_probe(void)

@@ -30,6 +30,11 @@ int ayrei_descriptors_close_but(const int *kept, size_t count);
 int ayrei_limit_lower(int resource, uint64_t value);
 /* What is mapped now, as RLIMIT_AS counts. Needs /proc. */
 int64_t ayrei_address_space_bytes(void);
+/* The same in two steps, of which the second opens nothing: for a fork of the process, too. */
+int ayrei_address_space_open(void);
+int64_t ayrei_address_space_read(int fd);
+/* The end of the parent, which was this, will be ours. -ESRCH: it has ended. */
+int ayrei_die_with_parent(int32_t parent);
 
 /* Has the kernel filters that can end a process? 0, or why not. */
 int ayrei_filter_probe(void);

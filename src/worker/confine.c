@@ -25,10 +25,7 @@
 
 #define ALL_LAYERS ((1u << AYRE_LAYER_COUNT) - 1)
 
-static const struct {
-	enum ayre_layer layer;
-	int (*lay)(struct ayrei_confinement *confinement);
-} steps[AYRE_LAYER_COUNT] = {
+static const struct ayrei_confine_step steps[AYRE_LAYER_COUNT] = {
 	{AYRE_LAYER_NAMESPACES, ayrei_confine_namespaces},
 	{AYRE_LAYER_NO_NEW_PRIVS, ayrei_confine_no_new_privs},
 	{AYRE_LAYER_UNDUMPABLE, ayrei_confine_undumpable},
@@ -90,16 +87,18 @@ static int check_alone(struct ayre_error *error)
 	                          "there are others, which the layers would not reach");
 }
 
-static int lay_all(struct ayrei_confinement *confinement, struct ayre_error *error)
+int ayrei_confine_lay(struct ayrei_confinement *confinement,
+                      const struct ayrei_confine_step *layers, size_t count,
+                      struct ayre_error *error)
 {
 	const struct ayre_confine_options *options = &confinement->options;
 	uint32_t mandatory = (AYRE_LAYERS_MANDATORY & ~options->without) | options->require;
 	struct ayre_posture *posture = &confinement->posture;
 
-	for (int i = 0; i < AYRE_LAYER_COUNT; i++) {
-		uint32_t layer = steps[i].layer;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t layer = layers[i].layer;
 		int number = number_of(layer);
-		int code = steps[i].lay(confinement);
+		int code = layers[i].lay(confinement);
 
 		posture->codes[number] = code;
 		if (code >= 0)
@@ -110,6 +109,11 @@ static int lay_all(struct ayrei_confinement *confinement, struct ayre_error *err
 	}
 	posture->confined = (posture->layers & AYRE_LAYERS_CONFINED) == AYRE_LAYERS_CONFINED;
 	return 0;
+}
+
+int ayrei_confine_all(struct ayrei_confinement *confinement, struct ayre_error *error)
+{
+	return ayrei_confine_lay(confinement, steps, AYRE_LAYER_COUNT, error);
 }
 
 int ayre_confine(const struct ayre_confine_options *options, struct ayre_posture *ret_posture,
@@ -126,7 +130,7 @@ int ayre_confine(const struct ayre_confine_options *options, struct ayre_posture
 	if (result < 0)
 		return result;
 	confinement.mapped_bytes = ayrei_address_space_bytes();
-	result = lay_all(&confinement, error);
+	result = ayrei_confine_all(&confinement, error);
 	if (result == 0 && ret_posture)
 		result = ayrei_result_copy(ret_posture, &confinement.posture,
 		                           sizeof(confinement.posture));

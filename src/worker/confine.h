@@ -15,6 +15,18 @@ struct ayrei_confinement {
 	int64_t mapped_bytes; /* at the beginning, or a negative errno */
 };
 
+struct ayrei_confine_step {
+	enum ayre_layer layer;
+	int (*lay)(struct ayrei_confinement *confinement);
+};
+
+/* Lays these layers, in this order; a failure ends it if the layer has to hold by the options. */
+int ayrei_confine_lay(struct ayrei_confinement *confinement,
+                      const struct ayrei_confine_step *layers, size_t count,
+                      struct ayre_error *error);
+/* All of ayre_confine()'s, for a process that is known to be alone, with mapped_bytes set. */
+int ayrei_confine_all(struct ayrei_confinement *confinement, struct ayre_error *error);
+
 /* Each lays one layer on the calling process: 0 or a negative errno. */
 int ayrei_confine_no_new_privs(struct ayrei_confinement *confinement);
 int ayrei_confine_undumpable(struct ayrei_confinement *confinement);

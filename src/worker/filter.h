@@ -14,3 +14,10 @@ extern const size_t ayrei_filter_kill_length;
 /* Every other call raises SIGSYS, whose handler can say which one it was. */
 extern const struct sock_filter ayrei_filter_report[];
 extern const size_t ayrei_filter_report_length;
+/* The same with what a zygote needs besides, until its end. */
+extern const struct sock_filter ayrei_filter_zygote[];
+extern const size_t ayrei_filter_zygote_length;
+
+/* Of system calls, by number; NULL: there is none. */
+extern const char *const ayrei_call_names[];
+extern const size_t ayrei_call_names_count;

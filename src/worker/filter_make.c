@@ -12,7 +12,10 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +31,11 @@
 #define BINARY_TREE 2
 
 #define CONDITIONS_MAX 2
+
+/* Of system calls, on both machines. */
+#define CALLS_MAX 600
+
+#define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
 
 struct rule {
 	const char *name;
@@ -51,6 +59,8 @@ struct rule {
 #define IS_UP_TO(argument, value)        {argument, SCMP_CMP_LE, value, 0}
 #define IS_FROM(argument, value)         {argument, SCMP_CMP_GE, value, 0}
 #define HAS_NONE_OF(argument, bits)      IS_MASKED(argument, bits, 0)
+#define IS_WHOLE(argument, value)        {argument, SCMP_CMP_EQ, value, 0}
+#define IS_NOT(argument, value)          {argument, SCMP_CMP_NE, value, 0}
 /* clang-format on */
 
 /*
@@ -161,6 +171,71 @@ static const struct rule rules[] = {
 	ANSWER_IF(ioctl, ENOTTY, IS(1, TIOCGWINSZ)),
 };
 
+/*
+ * What a zygote has besides, from before it loads its module until its end: opening to read, code,
+ * children, and what locks a child down further. A name that is here is not taken from the list
+ * above. A worker has both programs above it, and the kernel takes the stricter answer: so where the
+ * list above has an answer, nothing here ends the process.
+ *
+ * Nothing of it reaches a file to be written, another process, or a socket that is not there. Which files
+ * can be read is a matter of Landlock.
+ */
+/* clang-format off */
+#define READ_ONLY(name, argument) \
+	ALLOW_IF(name, HAS_NONE_OF(argument, O_ACCMODE | O_CREAT | O_TRUNC)), \
+	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE, O_WRONLY)), \
+	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE, O_RDWR)), \
+	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE, O_ACCMODE)), \
+	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE | O_CREAT, O_CREAT)), \
+	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE | O_CREAT | O_TRUNC, O_TRUNC))
+/* clang-format on */
+
+static const struct rule zygote_rules[] = {
+	/* What the loader does. */
+	ALLOW(access),
+	ALLOW(faccessat),
+	ALLOW(getcwd),
+	ALLOW(getdents64),
+	ALLOW(lstat),
+	ALLOW(newfstatat),
+	READ_ONLY(open, 1),
+	READ_ONLY(openat, 2),
+	ALLOW(pread64),
+	ALLOW(readlink),
+	ALLOW(readlinkat),
+	ALLOW(stat),
+	ALLOW_IF(mmap, HAS_NONE_OF(3, MAP_HUGETLB)),
+	ALLOW(mprotect),
+	/* What constructors like to know. */
+	ALLOW(getegid),
+	ALLOW(geteuid),
+	ALLOW(getgid),
+	ALLOW(getuid),
+	ALLOW(uname),
+	/* Workers: one more process like this one, and its end. */
+	ALLOW_IF(clone, IS_WHOLE(0, CLONE_PIDFD | SIGCHLD)),
+	ANSWER_IF(clone, EAGAIN, IS_NOT(0, CLONE_PIDFD | SIGCHLD)),
+	ALLOW(getppid),
+	ALLOW(poll),
+	ALLOW(ppoll),
+	ALLOW(recvmsg),
+	ALLOW(sendmsg),
+	ALLOW(wait4),
+	/* Giving up more. What else prctl does is about the process itself. */
+	ALLOW(capget),
+	ALLOW(capset),
+	ALLOW(close_range),
+	ALLOW(landlock_create_ruleset),
+	ALLOW(landlock_restrict_self),
+	ALLOW_IF(personality, IS(0, UINT32_MAX)),
+	ALLOW(prctl),
+	ALLOW_IF(prlimit64, IS_WHOLE(0, 0)),
+	ANSWER_IF(prlimit64, ENOSYS, IS_NOT(0, 0)),
+	ALLOW_IF_BOTH(seccomp, IS(0, SECCOMP_SET_MODE_FILTER), IS(1, 0)),
+	ALLOW_IF(seccomp, IS(0, SECCOMP_GET_ACTION_AVAIL)),
+	ANSWER(unshare, EPERM),
+};
+
 static void fail(const char *what, int code)
 {
 	fprintf(stderr, "filter_make: %s: %s\n", what, strerror(-code));
@@ -188,8 +263,16 @@ static void check(const char *what, int result)
 		fail(what, result);
 }
 
+static bool is_zygotes(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(zygote_rules); i++)
+		if (strcmp(zygote_rules[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 /* forbidden: what happens at every other call. */
-static scmp_filter_ctx make(uint32_t machine, uint32_t forbidden)
+static scmp_filter_ctx make(uint32_t machine, uint32_t forbidden, bool zygote)
 {
 	scmp_filter_ctx filter = seccomp_init(forbidden);
 
@@ -203,8 +286,11 @@ static scmp_filter_ctx make(uint32_t machine, uint32_t forbidden)
 	check("other machines",
 	      seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
 	check("binary tree", seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, BINARY_TREE));
-	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++)
-		add_rule(filter, &rules[i]);
+	for (size_t i = 0; i < COUNT_OF(rules); i++)
+		if (!zygote || !is_zygotes(rules[i].name))
+			add_rule(filter, &rules[i]);
+	for (size_t i = 0; zygote && i < COUNT_OF(zygote_rules); i++)
+		add_rule(filter, &zygote_rules[i]);
 	return filter;
 }
 
@@ -230,6 +316,21 @@ static void print(const char *name, scmp_filter_ctx filter)
 	seccomp_release(filter);
 }
 
+/* By number; what this libseccomp does not know has none. */
+static void print_names(uint32_t machine)
+{
+	printf("const char *const ayrei_call_names[] = {\n");
+	for (int number = 0; number < CALLS_MAX; number++) {
+		char *name = seccomp_syscall_resolve_num_arch(machine, number);
+
+		if (name)
+			printf("\t[%d] = \"%s\",\n", number, name);
+		free(name);
+	}
+	printf("};\nconst size_t ayrei_call_names_count =\n"
+	       "\tsizeof(ayrei_call_names) / sizeof(*ayrei_call_names);\n");
+}
+
 int main(int argument_count, char **arguments)
 {
 	bool is_arm = argument_count == 2 && strcmp(arguments[1], "aarch64") == 0;
@@ -238,7 +339,9 @@ int main(int argument_count, char **arguments)
 	if (!is_arm && (argument_count != 2 || strcmp(arguments[1], "x86_64") != 0))
 		fail("usage: filter_make x86_64|aarch64", -EINVAL);
 	printf("/* Made by filter_make.c with libseccomp. */\n#include \"worker/filter.h\"\n\n");
-	print("ayrei_filter_kill", make(machine, SCMP_ACT_KILL_PROCESS));
-	print("ayrei_filter_report", make(machine, SCMP_ACT_TRAP));
+	print("ayrei_filter_kill", make(machine, SCMP_ACT_KILL_PROCESS, false));
+	print("ayrei_filter_report", make(machine, SCMP_ACT_TRAP, false));
+	print("ayrei_filter_zygote", make(machine, SCMP_ACT_TRAP, true));
+	print_names(machine);
 	return EXIT_SUCCESS;
 }

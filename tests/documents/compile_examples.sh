@@ -1,6 +1,7 @@
 #!/bin/sh
 # The programs in the manual and the README compile without a warning, and run: each literal block that begins
 # with an #include line, alone and in an empty directory of its own. A page of section 3 has one.
+# What includes ayre/module.h is no program but a module, FUNCTION.so, for the programs of its page.
 # usage: compile_examples.sh PAGE...
 # environment: CC (cc), AYRE_CFLAGS and AYRE_LIBS (what pkg-config would say)
 # shellcheck disable=SC2317 # compile and run are called by name.
@@ -33,9 +34,19 @@ compile() {
   $CC -Wall -Wextra -Werror -std=c11 $AYRE_CFLAGS -o "$work/program" "$1" $AYRE_LIBS
 }
 
+is_module() {
+  grep -q '^#include <ayre/module.h>' "$1"
+}
+
+compile_module() {
+  function=$(sed -n 's/^int \([a-z_]*\)(const struct ayre_request.*/\1/p' "$1")
+  # shellcheck disable=SC2086
+  $CC -Wall -Wextra -Werror -std=c11 -shared -fPIC $AYRE_CFLAGS -o "$work/modules/$function.so" "$1"
+}
+
 run() {
   rm -rf "$work/directory"
-  mkdir "$work/directory"
+  cp -r "$work/modules" "$work/directory"
   (cd "$work/directory" && "$work/program" </dev/null) || return
   # A program removes the topics that it made.
   [ -z "$(ls -A "$AYRE_DIR")" ] || {
@@ -62,7 +73,8 @@ try() {
 
 for page in "$@"; do
   title=$(basename "$page")
-  rm -f "$work"/program-*.c
+  rm -rf "$work"/program-*.c "$work/modules"
+  mkdir "$work/modules"
   extract "$page"
   for program in "$work"/program-*.c; do
     if [ ! -e "$program" ]; then
@@ -75,7 +87,9 @@ for page in "$@"; do
       continue
     fi
     number=${program#"$work"/program-}
-    if try "$title, program ${number%.c}, compiles" compile "$program"; then
+    if is_module "$program"; then
+      try "$title, module ${number%.c}, compiles" compile_module "$program" || true
+    elif try "$title, program ${number%.c}, compiles" compile "$program"; then
       try "$title, program ${number%.c}, runs" run || true
     fi
   done

@@ -25,6 +25,7 @@
 #include <sys/random.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -96,7 +97,10 @@ static const struct {
 	{"rmdir", {EIO, EBUSY}},
 	{"semctl", {EPERM}},
 	{"semget", {ENOSPC, ENOMEM}},
+	{"recvmsg", {EINTR, ENOMEM}},
 	{"semop", {ENOMEM, EINTR, EIDRM}},
+	{"sendmsg", {EINTR, ENOBUFS, EAGAIN}},
+	{"socketpair", {EMFILE, ENFILE, ENOBUFS}},
 	{"shmat", {ENOMEM, EIDRM, EINVAL}},
 	{"shmctl", {EPERM, ENOMEM, EIDRM}},
 	{"shmget", {ENOSPC, ENOMEM}},
@@ -128,6 +132,7 @@ static const struct {
 	{"timerfd_create", {EMFILE, ENFILE, ENOMEM}},
 	{"timerfd_settime", {ECANCELED}},
 	{"unlink", {EIO, EACCES}},
+	{"wait4", {EINTR}},
 	{"waitpid", {EINTR}},
 	{"write", {EINTR, ENOMEM, FAULT_SHORT}},
 };
@@ -257,6 +262,7 @@ WRAP(struct dirent *, NULL, readdir, (DIR * directory), (directory))
 WRAP(ssize_t, -1, readlink, (const char *path, char *target, size_t length), (path, target, length))
 WRAP(int, -1, rmdir, (const char *path), (path))
 WRAP(int, -1, semget, (key_t key, int count, int flags), (key, count, flags))
+WRAP(ssize_t, -1, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
 WRAP(int, -1, semop, (int id, struct sembuf *operations, size_t count), (id, operations, count))
 WRAP(void *, (void *)-1, shmat, (int id, const void *hint, int flags), (id, hint, flags))
 WRAP(int, -1, shmctl, (int id, int command, struct shmid_ds *status), (id, command, status))
@@ -276,6 +282,11 @@ WRAP(int, -1, timerfd_settime,
      (int timer, int flags, const struct itimerspec *when, struct itimerspec *before),
      (timer, flags, when, before))
 WRAP(int, -1, unlink, (const char *path), (path))
+WRAP(ssize_t, -1, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+WRAP(int, -1, socketpair, (int domain, int type, int protocol, int fds[2]),
+     (domain, type, protocol, fds))
+WRAP(pid_t, -1, wait4, (pid_t pid, int *status, int options, struct rusage *usage),
+     (pid, status, options, usage))
 WRAP(pid_t, -1, waitpid, (pid_t pid, int *status, int options), (pid, status, options))
 
 static long blocks;

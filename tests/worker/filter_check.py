@@ -28,8 +28,8 @@ ANSWERED = {errno.ENOSYS: '''clone3 close_range faccessat2 futex_waitv membarrie
 ANSWERED = {name: ERROR | code for code, names in ANSWERED.items() for name in names.split()}
 # Those whose arguments matter.
 JUDGED = ('mmap', 'mprotect', 'fcntl', 'futex', 'clock_getres', 'clock_gettime', 'clock_nanosleep',
-          'ioctl', 'madvise')
-EDGES = [*range(18), 25, 100, 102, 0x7F, 0x80, 0x81, 0x8A, 0x100, 0x101, 0x189, 0x180, 0x40000,
+          'ioctl', 'madvise', 'open', 'openat', 'clone', 'prlimit64', 'personality', 'seccomp')
+EDGES = [*range(18), 0x40, 0x200, 0x240, 0x241, 0x1011, 0x1111, 0x80000, 25, 100, 102, 0x7F, 0x80, 0x81, 0x8A, 0x100, 0x101, 0x189, 0x180, 0x40000,
          0x5401, 0x5412, 0x5413, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFA, 0xFFFFFFFF, 0x100000000, 0x100000004,
          0xFFFFFFFF00000000, 0xFFFFFFFFFFFFFFFF]
 
@@ -104,7 +104,55 @@ def names_of(path):
     return {number: name for name, number in numbers.items() if name not in no_calls}
 
 
-def differences(program, machine, names, forbidden, chance):
+ZYGOTE_ALLOWED = set('''access faccessat getcwd getdents64 lstat newfstatat pread64 readlink readlinkat
+    stat mprotect getegid geteuid getgid getuid uname getppid poll ppoll recvmsg sendmsg wait4 capget
+    capset close_range landlock_create_ruleset landlock_restrict_self prctl'''.split())
+
+
+def wanted_of_zygote(name, arguments, forbidden):
+    """Likewise, for a zygote: what it has besides stands before the rest."""
+    if name in ZYGOTE_ALLOWED:
+        return ALLOW
+    if name in ('open', 'openat'):
+        flags = arguments[1 if name == 'open' else 2]
+        return ERROR | errno.EACCES if flags & 0o1103 else ALLOW
+    if name == 'clone':
+        return ALLOW if arguments[0] == 0x1011 else ERROR | errno.EAGAIN
+    if name == 'prlimit64':
+        return ERROR | errno.ENOSYS if arguments[0] else ALLOW
+    if name == 'unshare':
+        return ERROR | errno.EPERM
+    if name == 'mmap':
+        return forbidden if arguments[3] & 0x40000 else ALLOW
+    if name == 'personality':
+        return ALLOW if low(arguments[0]) == 0xFFFFFFFF else forbidden
+    if name == 'seccomp':
+        operation = low(arguments[0])
+        return ALLOW if operation == 2 or (operation == 1 and low(arguments[1]) == 0) else forbidden
+    return wanted(name, arguments, forbidden)
+
+
+def is_stricter(answer, other):
+    """Does the kernel, of two programs, take this one's answer?"""
+    def order(one):
+        # As signed numbers, the lowest wins (kernel/seccomp.c).
+        return struct.unpack('<i', struct.pack('<I', one & 0xFFFF0000))[0]
+    return order(answer) < order(other)
+
+
+def overruled(zygote, report, machine, names, chance):
+    """A worker has both: calls at which its zygote's program is the stricter one."""
+    for number in range(1024):
+        for _ in range(60):
+            arguments = [chance.choice(EDGES) for _ in range(6)]
+            first = run(zygote, number, machine, arguments)
+            second = run(report, number, machine, arguments)
+            if is_stricter(first, second):
+                name = names.get(number, str(number))
+                yield f'{name} {[hex(a) for a in arguments]}: {first:#x} before {second:#x}'
+
+
+def differences(program, machine, names, forbidden, chance, wanted=wanted):
     for number in list(range(1024)) + [X32_BIT, X32_BIT | 1, X32_BIT | 59, 0x7FFFFFFF, 0xFFFFFFFF]:
         name = names.get(number, str(number))
         for _ in range(400 if name in JUDGED else 12):
@@ -131,13 +179,21 @@ def main():
             count += 1
             print(f'ok {count} - {machine} # SKIP {path} is not there')
             continue
-        for name, program in programs(sys.argv[1], machine):
-            forbidden = TRAP if 'report' in name else KILL
-            found = list(differences(program, number, names, forbidden, chance))
+        all_of_machine = dict(programs(sys.argv[1], machine))
+        for name, program in all_of_machine.items():
+            forbidden = KILL if 'kill' in name else TRAP
+            found = list(differences(program, number, names, forbidden, chance,
+                                     wanted_of_zygote if 'zygote' in name else wanted))
             count += 1
             print(f'{"not " if found else ""}ok {count} - {machine}: {name}, {len(program)} steps')
             for line in found[:10]:
                 print('#', line)
+        found = list(overruled(all_of_machine['ayrei_filter_zygote'],
+                               all_of_machine['ayrei_filter_report'], number, names, chance))
+        count += 1
+        print(f'{"not " if found else ""}ok {count} - {machine}: no worker is overruled by its zygote')
+        for line in found[:10]:
+            print('#', line)
     print(f'1..{count}')
 
 

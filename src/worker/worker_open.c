@@ -1,0 +1,415 @@
+/*
+ * From a module to a zygote that has loaded it, and its end.
+ *
+ * Invariant: the zygote has nine descriptors, three of them of /dev/null, and no environment; nothing else of
+ * the host is there. What is shared is made and sealed before it exists. On failure nothing is left.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "sys/child.h"
+#include "sys/clone.h"
+#include "sys/event.h"
+#include "sys/file.h"
+#include "sys/map.h"
+#include "sys/pipe.h"
+#include "sys/socket.h"
+#include "sys/system.h"
+#include "worker/worker.h"
+
+#define SECOND_NS       INT64_C(1000000000)
+#define TIMEOUT_DEFAULT (10 * SECOND_NS)
+#define BYTES_DEFAULT   (UINT64_C(64) << 20)
+#define BYTES_MAX       (UINT64_C(1) << 40)
+#define CPU_SECONDS_MAX (INT64_C(1) << 30)
+
+#define ALL_LAYERS ((1u << AYRE_LAYER_COUNT) - 1)
+
+#define NUMBER_BYTES 24
+
+/* --- options --- */
+
+static int take_options(struct ayre_worker_options *ours, const struct ayre_worker_options *given)
+{
+	int result = ayrei_options_copy(ours, sizeof(*ours), given);
+
+	if (result < 0 || ours->flags & ~(uint32_t)AYRE_WORKER_KEEP ||
+	    ours->without & ~ALL_LAYERS || ours->cpu_ns < 0 || ours->timeout_ns < 0 ||
+	    ours->load_timeout_ns < 0 || ours->request_max > BYTES_MAX ||
+	    ours->reply_max > BYTES_MAX || (ours->read_count && !ours->reads) ||
+	    ours->cpu_ns > CPU_SECONDS_MAX * SECOND_NS)
+		return -EINVAL;
+	if (ours->timeout_ns == 0)
+		ours->timeout_ns = TIMEOUT_DEFAULT;
+	if (ours->load_timeout_ns == 0)
+		ours->load_timeout_ns = TIMEOUT_DEFAULT;
+	if (ours->request_max == 0)
+		ours->request_max = BYTES_DEFAULT;
+	if (ours->reply_max == 0)
+		ours->reply_max = BYTES_DEFAULT;
+	return 0;
+}
+
+/* --- what is shared --- */
+
+/* The head, the bytes, and one 0 behind them. */
+static size_t file_bytes(uint64_t most)
+{
+	size_t page = ayrei_page_bytes();
+
+	return (AYREI_CHANNEL_HEAD + (size_t)most + page) / page * page;
+}
+
+static int make_file(const char *name, size_t bytes, bool writable, void **ret_map)
+{
+	ayrei_auto_fd int fd = ayrei_memory_file(name);
+	int result = fd < 0 ? fd : ayrei_file_truncate(fd, bytes);
+
+	if (result == 0)
+		result = ayrei_map_shared(fd, bytes, writable, ret_map);
+	if (result < 0)
+		return result;
+	/* Who may write: from here on we alone, by the map that is there; or whoever has the file. */
+	result = ayrei_memory_file_seal(fd, writable, false);
+	if (result < 0) {
+		ayrei_unmap(*ret_map, bytes);
+		*ret_map = NULL;
+		return result;
+	}
+	return ayrei_take_fd(&fd);
+}
+
+/* The other ends, which are the zygote's alone. */
+struct zygote_ends {
+	int fds[AYREI_CHANNEL_END];
+};
+
+static int share(struct ayre_worker *worker, struct zygote_ends *ends)
+{
+	int pair[2], *fds = ends->fds, result;
+	void *map = NULL;
+
+	result = ayrei_socket_pair(pair);
+	if (result == 0) {
+		worker->socket = pair[0];
+		fds[AYREI_CHANNEL_SOCKET] = pair[1];
+		result = ayrei_pipe_open(pair);
+	}
+	if (result >= 0) {
+		fds[AYREI_CHANNEL_CALL_BELL] = pair[0];
+		worker->call_bell = pair[1];
+		result = ayrei_pipe_open(pair);
+	}
+	if (result >= 0) {
+		worker->reply_bell = pair[0];
+		fds[AYREI_CHANNEL_REPLY_BELL] = pair[1];
+		result = fds[AYREI_CHANNEL_REQUESTS] =
+			make_file("ayre-requests", worker->requests_bytes, true, &map);
+		worker->requests = map;
+	}
+	if (result >= 0) {
+		map = NULL;
+		result = worker->replies_file =
+			make_file("ayre-replies", worker->replies_bytes, false, &map);
+		worker->replies = map;
+	}
+	for (int i = 0; result >= 0 && i <= 2; i++)
+		result = fds[i] = ayrei_file_open("/dev/null", O_RDWR, 0);
+	return result < 0 ? result : 0;
+}
+
+/* --- the zygote --- */
+
+static const char *program(void)
+{
+	/* For tests of what is not installed; never for a program with more rights than its user. */
+	const char *other = secure_getenv("AYRE_ZYGOTE");
+
+	return other ? other : AYREI_ZYGOTE_PATH;
+}
+
+static int start_zygote(struct ayre_worker *worker, const struct zygote_ends *ends,
+                        char *const *arguments, struct ayre_error *error)
+{
+	char *const environment[] = {NULL};
+	struct ayrei_child_wire wires[AYREI_CHANNEL_END];
+	struct ayrei_child child = {
+		.path = program(),
+		.arguments = arguments,
+		.environment = environment,
+		.directory_fd = -1,
+		.wires = wires,
+		.wire_count = AYREI_CHANNEL_END,
+		.flags = AYREI_CHILD_NEW_SESSION,
+		.host = ayrei_own_process(),
+	};
+	size_t failed;
+	int result;
+
+	for (int i = 0; i < AYREI_CHANNEL_END; i++)
+		wires[i] = (struct ayrei_child_wire){.target = i, .source = ends->fds[i]};
+	wires[AYREI_CHANNEL_REPLIES].source = worker->replies_file;
+	result = ayrei_children_start(&child, 1, &failed);
+	if (result < 0)
+		return ayrei_fail(error, result, ayrei_child_step_name(child.step), child.path,
+		                  "the helper program of workers cannot be started");
+	worker->zygote = child.pidfd;
+	worker->zygote_pid = child.pid;
+	worker->state = AYREI_WORKER_NONE;
+	return 0;
+}
+
+/* Absolute, since the zygote is elsewhere; the kernel's word for what a path leads to. */
+static char *path_of(const char *path, int flags, mode_t type, int *ret_result)
+{
+	ayrei_auto_free char *found = malloc(PATH_MAX);
+	ayrei_auto_fd int fd = ayrei_file_open(path, flags, 0);
+	struct stat status;
+
+	*ret_result = fd < 0 ? fd : !found ? -ENOMEM : ayrei_file_status(fd, &status);
+	if (*ret_result == 0 && type && (status.st_mode & S_IFMT) != type)
+		*ret_result = -ELIBBAD;
+	if (*ret_result == 0)
+		*ret_result = ayrei_file_path(fd, found, PATH_MAX);
+	return *ret_result < 0 ? NULL : ayrei_take_pointer(found);
+}
+
+static void free_arguments(char **arguments, size_t count)
+{
+	for (size_t i = AYREI_ZYGOTE_MODULE; arguments && i < count; i++)
+		free(arguments[i]);
+	free(arguments);
+}
+
+static char *number_text(uint64_t number)
+{
+	char *text = malloc(NUMBER_BYTES);
+
+	if (text)
+		snprintf(text, NUMBER_BYTES, "%" PRIu64, number);
+	return text;
+}
+
+static int fill_arguments(const struct ayre_worker_options *options, const char *module,
+                          char **arguments, struct ayre_error *error)
+{
+	static char name[] = "ayre-zygote";
+	int result;
+
+	arguments[AYREI_ZYGOTE_NAME] = name;
+	arguments[AYREI_ZYGOTE_MODULE] = path_of(module, O_RDONLY, S_IFREG, &result);
+	if (result < 0)
+		return ayrei_fail(error, result, "open", module, NULL);
+	arguments[AYREI_ZYGOTE_MEMORY] = number_text(options->memory_bytes);
+	arguments[AYREI_ZYGOTE_CPU] =
+		number_text((uint64_t)((options->cpu_ns + SECOND_NS - 1) / SECOND_NS));
+	arguments[AYREI_ZYGOTE_WITHOUT] = number_text(options->without);
+	for (int i = AYREI_ZYGOTE_MEMORY; i < AYREI_ZYGOTE_READS; i++)
+		if (!arguments[i])
+			return ayrei_fail(error, -ENOMEM, "open", module, NULL);
+	for (size_t i = 0; i < options->read_count; i++) {
+		arguments[AYREI_ZYGOTE_READS + i] = path_of(options->reads[i], O_PATH, 0, &result);
+		if (result < 0)
+			return ayrei_fail(error, result, "open", options->reads[i], NULL);
+	}
+	return 0;
+}
+
+/* --- the module --- */
+
+/* The zygote's words: of any content, but texts that end. */
+static int pass_error(struct ayre_error *error, struct ayre_error *told)
+{
+	if (told->code >= 0 || told->code < -4095)
+		told->code = -EPROTO;
+	told->step[sizeof(told->step) - 1] = '\0';
+	told->object[sizeof(told->object) - 1] = '\0';
+	told->detail[sizeof(told->detail) - 1] = '\0';
+	if (error)
+		*error = *told;
+	return told->code;
+}
+
+/* It said nothing: what did it die of? */
+static int explain_death(const struct ayre_worker *worker, const char *module,
+                         struct ayre_error *error)
+{
+	struct ayre_worker_end end = {.cpu_ns = -1};
+	struct ayrei_child_end taken;
+	char text[160];
+
+	if (ayrei_wait_for(worker->zygote, AYREI_READABLE, ayrei_monotonic_ns() + SECOND_NS) <= 0 ||
+	    ayrei_child_look(worker->zygote, &taken) < 0)
+		return ayrei_fail(error, -EPIPE, "load", module, "its process says nothing");
+	ayrei_worker_judge(worker, taken.signaled ? taken.status : taken.status << 8, &end);
+	return ayrei_fail(error, -EPIPE, "load", module, "its process ended while it loaded: %s",
+	                  ayre_worker_end_text(&end, text, sizeof(text)));
+}
+
+static int await_module(struct ayre_worker *worker, const char *module, int64_t deadline_ns,
+                        struct ayre_error *error)
+{
+	struct ayrei_report report;
+	int ready = ayrei_wait_for(worker->socket, AYREI_READABLE, deadline_ns);
+	ssize_t length;
+
+	if (ready <= 0)
+		return ayrei_fail(error, ready < 0 ? ready : -ETIMEDOUT, "load", module,
+		                  "a constructor does not return");
+	length = ayrei_socket_receive(worker->socket, &report, sizeof(report), NULL);
+	if (length != (ssize_t)sizeof(report))
+		return explain_death(worker, module, error);
+	if (report.kind == AYREI_REPORT_FAILED)
+		return pass_error(error, &report.error);
+	return report.kind == AYREI_REPORT_LOADED
+	               ? 0
+	               : ayrei_fail(error, -EPROTO, "load", module, NULL);
+}
+
+/* The first process: whether it can be confined is to be known before there is a call. */
+static int await_process(struct ayre_worker *worker, const char *module, int64_t deadline_ns,
+                         struct ayre_error *error)
+{
+	struct ayre_error told;
+	int result = ayrei_worker_provide(worker, deadline_ns);
+	char text[160];
+
+	while (result == 0 && worker->state != AYREI_WORKER_NONE &&
+	       !__atomic_load_n(&worker->replies->is_confined, __ATOMIC_ACQUIRE))
+		result = ayrei_worker_wait(worker, deadline_ns);
+	if (result < 0)
+		return ayrei_fail(error, result, "start", module, "no process can be had for it");
+	if (worker->state != AYREI_WORKER_NONE)
+		return 0;
+	memcpy(&told, &worker->replies->error, sizeof(told));
+	if (worker->end.status == AYREI_WORKER_UNCONFINED)
+		return pass_error(error, &told);
+	return ayrei_fail(error, -EPIPE, "start", module, "%s",
+	                  ayre_worker_end_text(&worker->end, text, sizeof(text)));
+}
+
+/* --- the whole --- */
+
+static struct ayre_worker *new_worker(const struct ayre_worker_options *options)
+{
+	struct ayre_worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return NULL;
+	*worker = (struct ayre_worker){
+		.options = *options,
+		.socket = -1,
+		.call_bell = -1,
+		.reply_bell = -1,
+		.replies_file = -1,
+		.zygote = -1,
+		.process = -1,
+		.state = AYREI_WORKER_GONE,
+		.requests_bytes = file_bytes(options->request_max),
+		.replies_bytes = file_bytes(options->reply_max),
+	};
+	worker->end.system_call = -1;
+	worker->options.reads = NULL;
+	worker->options.read_count = 0;
+	return worker;
+}
+
+static int begin(struct ayre_worker *worker, char *const *arguments, struct ayre_error *error)
+{
+	struct zygote_ends ends;
+	int result;
+
+	for (int i = 0; i < AYREI_CHANNEL_END; i++)
+		ends.fds[i] = -1;
+	result = share(worker, &ends);
+	if (result < 0)
+		ayrei_fail(error, result, "create", "memory of a worker", NULL);
+	else
+		result = start_zygote(worker, &ends, arguments, error);
+	for (int i = 0; i < AYREI_CHANNEL_END; i++)
+		ayrei_file_close(ends.fds[i]);
+	return result;
+}
+
+static int open_with(const struct ayre_worker_options *options, char *const *arguments,
+                     struct ayre_worker **ret_worker, struct ayre_error *error)
+{
+	int64_t now_ns = ayrei_monotonic_ns(), deadline_ns = AYRE_NO_DEADLINE;
+	const char *module = arguments[AYREI_ZYGOTE_MODULE];
+	struct ayre_worker *worker = new_worker(options);
+	int result;
+
+	if (!worker)
+		return ayrei_fail(error, -ENOMEM, "open", module, NULL);
+	if (options->load_timeout_ns < AYRE_NO_DEADLINE - now_ns)
+		deadline_ns = now_ns + options->load_timeout_ns;
+	result = begin(worker, arguments, error);
+	if (result == 0)
+		result = await_module(worker, module, deadline_ns, error);
+	if (result == 0)
+		result = await_process(worker, module, deadline_ns, error);
+	if (result < 0) {
+		ayre_worker_close(worker);
+		return result;
+	}
+	*ret_worker = worker;
+	return 0;
+}
+
+int ayre_worker_open(const struct ayre_worker_options *given, const char *module,
+                     struct ayre_worker **ret_worker, struct ayre_error *error)
+{
+	struct ayre_worker_options options;
+	size_t count;
+	char **arguments;
+	int result = module ? take_options(&options, given) : -EINVAL;
+
+	if (result < 0)
+		return ayrei_fail(error, result, "options", module ? module : "worker", NULL);
+	count = AYREI_ZYGOTE_READS + options.read_count;
+	arguments = calloc(count + 1, sizeof(*arguments));
+	if (!arguments)
+		return ayrei_fail(error, -ENOMEM, "open", module, NULL);
+	result = fill_arguments(&options, module, arguments, error);
+	if (result == 0)
+		result = open_with(&options, arguments, ret_worker, error);
+	free_arguments(arguments, count);
+	return result;
+}
+
+void ayre_worker_close(struct ayre_worker *worker)
+{
+	int saved = errno;
+	int64_t soon;
+
+	if (!worker)
+		return;
+	/* By its parent, so that it is not left to whoever takes orphans. */
+	ayrei_worker_kill(worker);
+	soon = ayrei_monotonic_ns() + SECOND_NS;
+	while (worker->state == AYREI_WORKER_STARTING || worker->state == AYREI_WORKER_ENDING) {
+		if (ayrei_worker_hear(worker, soon) < 0)
+			break;
+		ayrei_worker_kill(worker);
+	}
+	ayrei_worker_abandon(worker);
+	if (worker->zygote >= 0)
+		ayrei_child_reap(worker->zygote);
+	ayrei_file_close(worker->zygote);
+	ayrei_file_close(worker->socket);
+	ayrei_file_close(worker->call_bell);
+	ayrei_file_close(worker->reply_bell);
+	ayrei_file_close(worker->replies_file);
+	ayrei_unmap(worker->requests, worker->requests_bytes);
+	ayrei_unmap((void *)(uintptr_t)worker->replies, worker->replies_bytes);
+	free(worker);
+	errno = saved;
+}

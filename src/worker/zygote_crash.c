@@ -1,0 +1,53 @@
+/*
+ * The last word of a zygote or worker.
+ *
+ * Invariant: it is plain numbers in the page of replies, which the host judges; nothing is called that a
+ * process in any state could not call.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "worker/zygote.h"
+
+/* Below the lowest page that a stack can have: the kernel keeps others at this distance. */
+#define GUARD_BYTES (UINT64_C(1) << 20)
+
+static struct ayrei_replies *page;
+static uint64_t stack_low, stack_high;
+
+static void tell(const struct ayrei_crash *crash)
+{
+	page->crash = *crash;
+	page->is_out_of_memory = ayrei_zygote_heap_is_full();
+	page->is_out_of_stack =
+		crash->has_address && crash->address >= stack_low && crash->address < stack_high;
+	__atomic_store_n(&page->has_crashed, 1, __ATOMIC_RELEASE);
+}
+
+/* Of the main thread, which is the only one. */
+static int find_stack(void)
+{
+	pthread_attr_t attributes;
+	void *low;
+	size_t bytes;
+	int result = pthread_getattr_np(pthread_self(), &attributes);
+
+	if (result != 0)
+		return -result;
+	result = pthread_attr_getstack(&attributes, &low, &bytes);
+	pthread_attr_destroy(&attributes);
+	if (result != 0)
+		return -result;
+	stack_low = (uintptr_t)low - GUARD_BYTES;
+	stack_high = (uintptr_t)low + bytes;
+	return 0;
+}
+
+int ayrei_zygote_tell_crashes(struct ayrei_replies *replies)
+{
+	int result = find_stack();
+
+	page = replies;
+	return result < 0 ? result : ayrei_crash_catch(tell);
+}

@@ -1,0 +1,126 @@
+/*
+ * What a zygote gives up before it loads the module: constructors are not trusted either.
+ *
+ * Invariant: from here on files are read at most, and only those that the loader needs; whatever is
+ * given up here no worker can have again. The namespaces are missing: in them there would be no
+ * files.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/error.h"
+#include "sys/landlock.h"
+#include "sys/privilege.h"
+#include "worker/confine.h"
+#include "worker/filter.h"
+#include "worker/zygote.h"
+
+/* The loader's descriptors come and go: there are few at a time. */
+#define DESCRIPTORS_MAX 64
+
+#define STACK_BYTES (UINT64_C(8) << 20)
+
+#define MEMORY_BYTES_DEFAULT (UINT64_C(1) << 30)
+
+static const char *const loader_paths[] = {
+	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache",
+};
+#define LOADER_PATHS (sizeof(loader_paths) / sizeof(*loader_paths))
+
+static const struct ayrei_zygote *locking;
+
+static int lay_landlock(struct ayrei_confinement *confinement)
+{
+	size_t count = 0;
+	const char **paths = calloc(LOADER_PATHS + 1 + locking->read_count, sizeof(*paths));
+	int abi = ayrei_landlock_abi();
+	int result;
+
+	if (!paths)
+		return -ENOMEM;
+	for (size_t i = 0; i < LOADER_PATHS; i++)
+		paths[count++] = loader_paths[i];
+	paths[count++] = locking->module;
+	for (size_t i = 0; i < locking->read_count; i++)
+		paths[count++] = locking->reads[i];
+	result = abi < 0 ? abi : ayrei_landlock_forbid_all_but(abi, paths, count);
+	free(paths);
+	if (result == 0)
+		confinement->posture.landlock_abi = abi;
+	return result;
+}
+
+/*
+ * How many processes it may make cannot be told from here: the limit is the user's. Workers have a limit of
+ * none.
+ */
+static int lay_limits(struct ayrei_confinement *confinement)
+{
+	uint64_t memory_bytes =
+		locking->memory_bytes ? locking->memory_bytes : MEMORY_BYTES_DEFAULT;
+	const struct {
+		int resource;
+		uint64_t value;
+	} limits[] = {
+		{RLIMIT_STACK, STACK_BYTES},
+		{RLIMIT_FSIZE, 0},
+		{RLIMIT_CORE, 0},
+		{RLIMIT_MEMLOCK, 0},
+		{RLIMIT_MSGQUEUE, 0},
+		{RLIMIT_NICE, 0},
+		{RLIMIT_RTPRIO, 0},
+		{RLIMIT_SIGPENDING, 0},
+		{RLIMIT_NOFILE, DESCRIPTORS_MAX},
+	};
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < sizeof(limits) / sizeof(*limits); i++)
+		result = ayrei_limit_lower(limits[i].resource, limits[i].value);
+	if (result < 0 || memory_bytes >= (uint64_t)INT64_MAX)
+		return result;
+	if (confinement->mapped_bytes < 0)
+		return (int)confinement->mapped_bytes;
+	return ayrei_limit_lower(RLIMIT_AS, memory_bytes + (uint64_t)confinement->mapped_bytes);
+}
+
+static int lay_seccomp(struct ayrei_confinement *confinement)
+{
+	int result = ayrei_personality_reset();
+
+	(void)confinement;
+	return result < 0 ? result
+	                  : ayrei_filter_load(ayrei_filter_zygote, ayrei_filter_zygote_length);
+}
+
+static const struct ayrei_confine_step steps[] = {
+	{AYRE_LAYER_NO_NEW_PRIVS, ayrei_confine_no_new_privs},
+	{AYRE_LAYER_UNDUMPABLE, ayrei_confine_undumpable},
+	{AYRE_LAYER_CAPABILITIES, ayrei_confine_capabilities},
+	{AYRE_LAYER_DESCRIPTORS, ayrei_confine_descriptors},
+	{AYRE_LAYER_LANDLOCK, lay_landlock},
+	{AYRE_LAYER_LIMITS, lay_limits},
+	{AYRE_LAYER_SECCOMP, lay_seccomp},
+};
+
+int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *error)
+{
+	const int keep[] = {
+		0,
+		1,
+		2,
+		AYREI_CHANNEL_SOCKET,
+		AYREI_CHANNEL_CALL_BELL,
+		AYREI_CHANNEL_REPLY_BELL,
+		zygote->address_space,
+	};
+	struct ayrei_confinement confinement = {
+		.options = {.without = zygote->without,
+	                    .keep = keep,
+	                    .keep_count = sizeof(keep) / sizeof(*keep)},
+		.mapped_bytes = ayrei_address_space_read(zygote->address_space),
+	};
+
+	locking = zygote;
+	return ayrei_confine_lay(&confinement, steps, sizeof(steps) / sizeof(*steps), error);
+}

@@ -1,0 +1,238 @@
+/*
+ * Eight ways to die, each named rightly, and a host that goes on.
+ */
+#include "worker/module_world.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+
+static const struct {
+	const char *function;
+	ssize_t code;
+	uint32_t kind;
+	int signal;
+	const char *text;
+} deaths[] = {
+	{"die_segv", -EPIPE, AYRE_WORKER_KILLED, SIGSEGV, "killed by SIGSEGV at address 0x10"},
+	{"die_abort", -EPIPE, AYRE_WORKER_KILLED, SIGABRT, "killed by SIGABRT"},
+	{"die_stack", -EPIPE, AYRE_WORKER_STACK, SIGSEGV, "its stack was full: killed by SIGSEGV"},
+	{"die_forbidden", -EPIPE, AYRE_WORKER_FORBIDDEN, SIGSYS,
+         "made the forbidden system call chdir"},
+	{"die_memory", -EPIPE, AYRE_WORKER_MEMORY, SIGSEGV,
+         "memory was refused to it: killed by SIGSEGV"},
+	{"loop", -ETIMEDOUT, AYRE_WORKER_DEADLINE, SIGKILL,
+         "the deadline passed, and it was computing"},
+	{"deadlock", -ETIMEDOUT, AYRE_WORKER_DEADLINE, SIGKILL,
+         "the deadline passed, and it was asleep"},
+	{"write_request", -EPIPE, AYRE_WORKER_KILLED, SIGSEGV, "killed by SIGSEGV at address"},
+	{"leave", -EPIPE, AYRE_WORKER_EXITED, 0, "called exit, with status 3"},
+};
+
+#define DEATHS (sizeof(deaths) / sizeof(*deaths))
+
+static int die_in_turn(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_functions");
+	uint64_t calls = 0;
+	char reply[4096], text[160];
+
+	for (size_t i = 0; i < DEATHS; i++) {
+		struct ayre_worker_end end;
+
+		require(call_text(worker, deaths[i].function, "x", reply) == deaths[i].code);
+		calls++;
+		end = end_of_worker(worker);
+		ayre_worker_end_text(&end, text, sizeof(text));
+		if (strncmp(text, deaths[i].text, strlen(deaths[i].text)) != 0)
+			dprintf(STDERR_FILENO, "%s: %s\n", deaths[i].function, text);
+		require(strncmp(text, deaths[i].text, strlen(deaths[i].text)) == 0);
+		require(end.kind == deaths[i].kind);
+		require(end.signal == deaths[i].signal);
+		require(end.call == calls);
+		require(info_of_worker(worker).ends == i + 1);
+		require(call_text(worker, "echo", "on", reply) == 2);
+		calls++;
+	}
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void each_death_has_its_name(void **state)
+{
+	(void)state;
+	for_each_user(die_in_turn,
+	              WORKER(.timeout_ns = 200 * MILLISECOND_NS, .memory_bytes = 128 << 20));
+	for_each_user(die_in_turn, WORKER(.timeout_ns = 200 * MILLISECOND_NS,
+	                                  .memory_bytes = 128 << 20, .flags = AYRE_WORKER_KEEP));
+}
+
+static pid_t first_child_of(pid_t parent)
+{
+	char path[64];
+	FILE *file;
+	int child = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%d", &child) != 1)
+		child = 0;
+	if (file)
+		fclose(file);
+	return (pid_t)child;
+}
+
+/* From outside, while it serves: the worker, or the zygote. */
+static void kill_soon(pid_t host, bool is_zygote)
+{
+	pid_t killer = fork(), zygote;
+
+	if (killer != 0)
+		return;
+	usleep(50000);
+	zygote = first_child_of(host);
+	if (!is_zygote)
+		zygote = first_child_of(zygote);
+	_exit(zygote > 0 ? kill(zygote, SIGKILL) : 1);
+}
+
+static int be_killed(void *context)
+{
+	bool is_zygote = context;
+	struct ayre_worker *worker = open_module(NULL, "module_functions");
+	struct ayre_worker_end end;
+	char reply[4096];
+
+	kill_soon(getpid(), is_zygote);
+	require(call_text(worker, "wait_for_death", "x", reply) ==
+	        (is_zygote ? -ENOTCONN : -EPIPE));
+	end = end_of_worker(worker);
+	require(end.call == 1);
+	if (is_zygote) {
+		require(end.kind == AYRE_WORKER_LOST);
+		require(call_text(worker, "echo", "on", reply) == -ENOTCONN);
+	} else {
+		require(end.kind == AYRE_WORKER_KILLED && end.signal == SIGKILL);
+		require(!end.has_address);
+		require(call_text(worker, "echo", "on", reply) == 2);
+	}
+	ayre_worker_close(worker);
+	require(waitpid(-1, NULL, 0) > 0);
+	require(waitpid(-1, NULL, 0) == -1);
+	return 0;
+}
+
+static void killed_from_outside(void **state)
+{
+	(void)state;
+	for_each_user(be_killed, NULL);
+}
+
+static void the_zygote_is_killed(void **state)
+{
+	(void)state;
+	for_each_user(be_killed, (void *)1);
+}
+
+static int use_up_time(void *context)
+{
+	struct ayre_worker *worker =
+		open_module(WORKER(.cpu_ns = 1000 * MILLISECOND_NS, .timeout_ns = AYRE_NO_DEADLINE),
+	                    "module_functions");
+	char reply[4096];
+
+	(void)context;
+	require(call_text(worker, "loop", "x", reply) == -EPIPE);
+	require(end_of_worker(worker).kind == AYRE_WORKER_CPU);
+	require(end_of_worker(worker).cpu_ns > 900 * MILLISECOND_NS);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void processor_time_is_limited(void **state)
+{
+	(void)state;
+	for_each_user(use_up_time, NULL);
+}
+
+/* Processes of this session that are not ours: none may be left. */
+static int die_often(void *context)
+{
+	struct ayre_worker *worker = open_module(NULL, "module_functions");
+	struct counts before, now;
+	int rounds = long_form() ? 10000 : 1000;
+	pid_t zygote = first_child_of(getpid());
+	char reply[4096];
+
+	(void)context;
+	/* Afterwards there is no process, is_zygote descriptor would count. */
+	require(call_text(worker, "die_segv", "x", reply) == -EPIPE);
+	before = take_counts();
+	for (int i = 1; i < rounds; i++)
+		require(call_text(worker, i % 2 ? "die_abort" : "die_segv", "x", reply) == -EPIPE);
+	require(info_of_worker(worker).ends == (uint64_t)rounds);
+	now = take_counts();
+	require(!counts_differ(&now, &before));
+	ayre_worker_close(worker);
+	require(kill(zygote, 0) == -1 && errno == ESRCH);
+	require(waitpid(-1, NULL, 0) == -1);
+	return 0;
+}
+
+static void a_thousand_crashes_leave_nothing(void **state)
+{
+	(void)state;
+	for_each_user(die_often, NULL);
+}
+
+/* The host dies without a word. */
+static int open_and_die(void *context)
+{
+	pid_t *zygote = context;
+	struct ayre_worker *worker = open_module(NULL, "module_functions");
+	char reply[4096];
+
+	require(call_text(worker, "echo", "x", reply) == 1);
+	*zygote = first_child_of(getpid());
+	_exit(0);
+}
+
+static bool is_alive(pid_t pid)
+{
+	char path[64], text[256] = "";
+	FILE *file;
+	bool alive;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	alive = fgets(text, sizeof(text), file) && !strstr(text, ") Z");
+	fclose(file);
+	return alive;
+}
+
+static void the_end_of_the_host_ends_all(void **state)
+{
+	pid_t *zygote = share_memory(sizeof(*zygote));
+
+	(void)state;
+	assert_int_equal(run_in_child(open_and_die, zygote), 0);
+	for (int i = 0; i < 500 && is_alive(*zygote); i++)
+		usleep(10000);
+	assert_false(is_alive(*zygote));
+	unshare_memory(zygote, sizeof(*zygote));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		counted_test(each_death_has_its_name),
+		counted_test(killed_from_outside),
+		counted_test(the_zygote_is_killed),
+		counted_test(processor_time_is_limited),
+		counted_test(a_thousand_crashes_leave_nothing),
+		counted_test(the_end_of_the_host_ends_all),
+	};
+
+	return run_counted("worker_death", tests);
+}
