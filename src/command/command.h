@@ -14,6 +14,8 @@ enum exit_code {
 	EXIT_USAGE = 2,
 	EXIT_LOST = 3, /* somebody died without closing */
 	EXIT_DEADLINE = 124,
+	EXIT_UNLOADABLE = 126,
+	EXIT_SIGNAL = 128, /* and the signal's number */
 };
 
 enum option_kind {
@@ -23,6 +25,7 @@ enum option_kind {
 	OPTION_TEXT,     /* const char *, NULL: not given */
 	OPTION_DURATION, /* struct duration_option */
 	OPTION_COUNT,    /* struct count_option */
+	OPTION_LIST,     /* struct list_option: may be given several times */
 };
 
 /* What an option's value is stored in, where "not given" has to be told from zero. */
@@ -39,6 +42,13 @@ struct duration_option {
 struct count_option {
 	bool given;
 	uint64_t count;
+};
+
+#define LIST_MAX 32
+
+struct list_option {
+	size_t count;
+	const char *texts[LIST_MAX];
 };
 
 struct command_option {
@@ -70,6 +80,7 @@ struct command {
 extern const struct command *const commands[];
 
 extern const struct command bench_command;
+extern const struct command call_command;
 extern const struct command fifo_create_command;
 extern const struct command fifo_read_command;
 extern const struct command fifo_remove_command;

@@ -40,6 +40,7 @@ const struct command *const commands[] = {
 	&topic_remove_command,
 	&pub_command,
 	&sub_command,
+	&call_command,
 	&worker_posture_command,
 	&worker_selftest_command,
 	&bench_command,

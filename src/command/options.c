@@ -104,6 +104,7 @@ static int store(const struct command_option *option, char *text, void *values)
 	void *place = (char *)values + option->offset;
 	struct duration_option *duration = place;
 	struct count_option *count = place;
+	struct list_option *list = place;
 	struct size_option *size = place;
 
 	switch (option->kind) {
@@ -112,6 +113,12 @@ static int store(const struct command_option *option, char *text, void *values)
 		return EXIT_DONE;
 	case OPTION_TEXT:
 		*(const char **)place = text;
+		return EXIT_DONE;
+	case OPTION_LIST:
+		if (list->count == LIST_MAX)
+			return output_usage("--%s: given more than %d times", option->name,
+			                    LIST_MAX);
+		list->texts[list->count++] = text;
 		return EXIT_DONE;
 	case OPTION_SIZE:
 		size->given = true;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "command/command.h"
+#include "command/input.h"
 #include "command/output.h"
 #include "command/segment.h"
 
@@ -31,48 +32,6 @@ static const struct command_option write_table[] = {
 	{"sync", OPTION_FLAG, NULL, offsetof(struct write_options, sync),
          "wait until the bytes are on the disk"},
 };
-
-struct payload {
-	char *bytes; /* to be freed if it came from standard input */
-	size_t length;
-};
-
-/* Reads up to most bytes and one more, which tells that there was too much. */
-static int read_input(uint64_t most, struct payload *ret_payload)
-{
-	size_t room = 64 * 1024, length = 0;
-	char *bytes = malloc(room);
-
-	while (bytes && length <= most) {
-		ssize_t got;
-
-		if (length == room) {
-			char *larger = realloc(bytes, 2 * room);
-
-			if (!larger)
-				free(bytes);
-			bytes = larger;
-			room *= 2;
-			continue;
-		}
-		got = read(STDIN_FILENO, bytes + length, room - length);
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1) {
-			int code = errno;
-
-			free(bytes);
-			return output_fail("standard input: %s", strerror(code));
-		}
-		if (got == 0)
-			break;
-		length += (size_t)got;
-	}
-	if (!bytes)
-		return output_fail("standard input: %s", strerror(ENOMEM));
-	*ret_payload = (struct payload){.bytes = bytes, .length = length};
-	return EXIT_DONE;
-}
 
 static int too_much(const char *name, uint64_t size, uint64_t offset)
 {
@@ -100,7 +59,7 @@ static int find(const char *name, const struct write_options *given,
 }
 
 static int write_payload(struct ayre_segment *segment, const char *name,
-                         const struct write_options *given, const struct payload *payload)
+                         const struct write_options *given, const struct input *payload)
 {
 	int result;
 
@@ -117,7 +76,7 @@ static int write_payload(struct ayre_segment *segment, const char *name,
 }
 
 struct filling {
-	const struct payload *payload;
+	const struct input *payload;
 	uint64_t offset;
 };
 
@@ -135,7 +94,7 @@ static int fill(void *data, size_t data_bytes, void *context)
 
 /* Into a segment that has yet to be made: as large as asked for, or as needed. */
 static int write_new(const char *name, const struct write_options *given,
-                     const struct payload *payload)
+                     const struct input *payload)
 {
 	uint64_t needed = given->offset.bytes + payload->length;
 	uint64_t bytes = needed > DEFAULT_BYTES ? needed : DEFAULT_BYTES;
@@ -183,7 +142,7 @@ static int run_write(void *values, int operand_count, char **operands)
 	const struct write_options *given = values;
 	const char *name = operands[0];
 	bool from_input = operand_count == 1;
-	struct payload payload = {0};
+	struct input payload = {0};
 	struct ayre_segment *segment;
 	int result;
 
@@ -193,9 +152,9 @@ static int run_write(void *values, int operand_count, char **operands)
 	if (result != EXIT_DONE)
 		return result;
 	if (from_input)
-		result = read_input(limit_input(segment, given), &payload);
+		result = input_read(limit_input(segment, given), &payload);
 	else
-		payload = (struct payload){.bytes = operands[1], .length = strlen(operands[1]) + 1};
+		payload = (struct input){.bytes = operands[1], .length = strlen(operands[1]) + 1};
 	if (result == EXIT_DONE)
 		result = segment ? write_payload(segment, name, given, &payload)
 		                 : write_new(name, given, &payload);
