@@ -544,3 +544,35 @@ END
   run -0 request_reply factors ask 4
   [ "$output" = "4 = 2 x 2" ]
 }
+
+# A picture of 3 x 2 pixels, of as many bytes as are wanted.
+picture() {
+  python3 - "$1" <<'PYTHON'
+import struct, sys, zlib
+def chunk(kind, data):
+    body = kind + data
+    return struct.pack('>I', len(data)) + body + struct.pack('>I', zlib.crc32(body))
+png = (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 3, 2, 8, 2, 0, 0, 0)) +
+       chunk(b'IDAT', zlib.compress(b'\0' * 20)) + chunk(b'IEND', b''))
+sys.stdout.buffer.write(png[:int(sys.argv[1])])
+PYTHON
+}
+
+@test "png_size: libpng in a worker, with whole and with damaged pictures" {
+  [ -x "$EXAMPLES_DIR/png_size" ] || skip "libpng is not installed"
+  picture 10000 >whole.png
+  picture 40 >cut.png
+  [ "$("$EXAMPLES_DIR/png_size" "$EXAMPLES_DIR/png_module.so" <whole.png)" = "3 x 2" ]
+  [ "$("$EXAMPLES_DIR/png_size" "$EXAMPLES_DIR/png_module.so" <cut.png)" = "no picture" ]
+  [ "$("$EXAMPLES_DIR/png_size" "$EXAMPLES_DIR/png_module.so" </dev/null)" = "no picture" ]
+}
+
+@test "the README shows the module and its host as they are" {
+  root=$(dirname "$BATS_TEST_DIRNAME")
+  for file in png_module png_size; do
+    awk -v file="examples/$file.c" '$0 == "/* " file " */" { shown = 1; next } shown && /^```/ { exit } shown' \
+      "$root/README.md" >shown
+    awk '/^int [a-z]*\(/ { body = 1 } body' "$root/examples/$file.c" >body
+    diff shown body
+  done
+}
