@@ -166,3 +166,90 @@ FUNCTION(leave)
 {
 	exit(3);
 }
+
+/* --- what breaks the protocol: the page of replies lies before the reply's bytes --- */
+
+#define REPLY_BELL 7
+
+/* As worker/channel.h has it. */
+struct page {
+	uint64_t call;
+	uint32_t state;
+	int32_t result;
+	uint64_t bytes;
+	uint64_t rest[20];
+};
+
+static struct page *page_of(const struct ayre_reply *reply)
+{
+	return (struct page *)(void *)((char *)reply->data - 4096);
+}
+
+static uint64_t call_of(const struct ayre_request *request)
+{
+	uint64_t call;
+
+	memcpy(&call, (const char *)request->data - 4096, sizeof(call));
+	return call;
+}
+
+static void answer(const struct ayre_request *request, const struct ayre_reply *reply,
+                   uint32_t state, uint64_t bytes)
+{
+	struct page *page = page_of(reply);
+
+	page->state = state;
+	page->bytes = bytes;
+	__atomic_store_n(&page->call, call_of(request), __ATOMIC_RELEASE);
+	(void)!write(REPLY_BELL, "x", 1);
+	for (;;)
+		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+}
+
+FUNCTION(forge_length)
+{
+	answer(request, reply, 1, UINT64_MAX);
+	return 0;
+}
+
+FUNCTION(forge_one_too_many)
+{
+	answer(request, reply, 1, reply->capacity + 1);
+	return 0;
+}
+
+FUNCTION(forge_state)
+{
+	answer(request, reply, 99, 0);
+	return 0;
+}
+
+/* Everything that it may write, all the time, with bells. */
+FUNCTION(scribble)
+{
+	volatile struct page *page = page_of(reply);
+	uint64_t call = call_of(request), chance = call * 2654435761u + 1;
+
+	for (;;) {
+		chance ^= chance << 13;
+		chance ^= chance >> 7;
+		chance ^= chance << 17;
+		page->bytes = chance % 3 ? chance % 4096 : chance;
+		page->state = (uint32_t)(chance >> 8) % 5;
+		page->result = chance % 2 ? 0 : (int32_t)chance;
+		page->rest[chance % 20] = chance;
+		page->call = chance % 5 ? call + chance % 3 - 1 : chance;
+		if (chance % 7 == 0)
+			(void)!write(REPLY_BELL, "x", 1);
+	}
+}
+
+/* Its last word is a lie: that it died of what it did not. */
+FUNCTION(lie)
+{
+	struct page *page = page_of(reply);
+
+	for (size_t i = 0; i < 8; i++)
+		page->rest[i] = UINT64_MAX;
+	_exit(0);
+}
