@@ -90,6 +90,9 @@ FUNCTION(use_libc)
 		return 2;
 	if (fopen("/tmp/ayre-test-file", "w") || errno != EACCES)
 		return 3;
+	/* What its zygote may read still. */
+	if (open("/lib", O_RDONLY) != -1 || errno != EACCES)
+		return 4;
 	reply->bytes = (size_t)snprintf(text, sizeof(text), "%s %.3f", "libc", 1.5);
 	memcpy(reply->data, text, reply->bytes);
 	return 0;
@@ -242,6 +245,15 @@ FUNCTION(scribble)
 		if (chance % 7 == 0)
 			(void)!write(REPLY_BELL, "x", 1);
 	}
+}
+
+/* Bells without end, and no answer. */
+FUNCTION(ring_on)
+{
+	static const char bells[4096];
+
+	for (;;)
+		(void)!write(REPLY_BELL, bells, sizeof(bells));
 }
 
 /* Its last word is a lie: that it died of what it did not. */

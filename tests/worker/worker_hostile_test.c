@@ -82,11 +82,36 @@ static void a_scribbler_is_survived(void **state)
 	for_each_user(be_scribbled_at, NULL);
 }
 
+static int be_rung_at(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_functions");
+	char reply[4096];
+
+	for (int i = 0; i < 5; i++) {
+		int64_t begin_ns = now_ns();
+
+		require(ayre_worker_call_until(worker, "ring_on", NULL, 0, reply, sizeof(reply),
+		                               begin_ns + 50 * MILLISECOND_NS) == -ETIMEDOUT);
+		require(now_ns() - begin_ns < 1000 * MILLISECOND_NS);
+		require(call_text(worker, "echo", "on", reply) == 2);
+	}
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void bells_do_not_keep_a_call(void **state)
+{
+	(void)state;
+	for_each_user(be_rung_at, NULL);
+	for_each_user(be_rung_at, WORKER(.flags = AYRE_WORKER_KEEP));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		counted_test(forgeries_are_refused),
 		counted_test(a_scribbler_is_survived),
+		counted_test(bells_do_not_keep_a_call),
 	};
 
 	return run_counted("worker_hostile", tests);
