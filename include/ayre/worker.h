@@ -183,7 +183,7 @@ struct ayre_worker_options {
 	uint32_t without;
 	/* Address space that a process may map besides the module, bytes; 0: 1 GiB. */
 	uint64_t memory_bytes;
-	/* Processor time of a process, rounded up to whole seconds; 0: no limit. */
+	/* Processor time of a process, rounded up to whole seconds, then SIGXCPU; 0: no limit. */
 	int64_t cpu_ns;
 	/* For ayre_worker_call(), ns; 0: 10 seconds; AYRE_NO_DEADLINE: for ever. */
 	int64_t timeout_ns;

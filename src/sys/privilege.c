@@ -158,6 +158,13 @@ int ayrei_limit_lower(int resource, uint64_t value)
 	return (int)AYREI_RESULT(syscall(SYS_prlimit64, 0, resource, &limit, NULL));
 }
 
+int ayrei_limit_cpu(uint32_t seconds)
+{
+	struct rlimit limit = {.rlim_cur = seconds, .rlim_max = (rlim_t)seconds + 1};
+
+	return (int)AYREI_RESULT(syscall(SYS_prlimit64, 0, RLIMIT_CPU, &limit, NULL));
+}
+
 int ayrei_address_space_open(void)
 {
 	return ayrei_file_open("/proc/self/statm", O_RDONLY, 0);

@@ -28,6 +28,8 @@ int ayrei_descriptors_close_but(const int *kept, size_t count);
 
 /* Of the calling process, soft and hard, and never more than it has. resource: RLIMIT_... */
 int ayrei_limit_lower(int resource, uint64_t value);
+/* Of processor time: SIGXCPU when it is used up, which says so, and SIGKILL a second later. */
+int ayrei_limit_cpu(uint32_t seconds);
 /* What is mapped now, as RLIMIT_AS counts. Needs /proc. */
 int64_t ayrei_address_space_bytes(void);
 /* The same in two steps, of which the second opens nothing: for a fork of the process, too. */

@@ -15,9 +15,6 @@
 
 #define SIGNAL_MAX 64
 
-#define SECOND_NS  1000000000
-#define CLOCK_PART 6
-
 /* It is dead: nobody writes the page any more. */
 static bool read_record(const struct ayre_worker *worker, int signal, struct ayrei_crash *ret_crash)
 {
@@ -46,16 +43,16 @@ static void judge_record(const struct ayre_worker *worker, const struct ayrei_cr
 	}
 }
 
-/* The kernel counts for this limit in ticks, and for what it tells more finely. */
+/*
+ * SIGXCPU is the kernel's word for it. Who ignores that is killed a second later; and the kernel counts in
+ * ticks there, and more finely in what it tells.
+ */
 static bool is_out_of_time(const struct ayre_worker *worker, const struct ayre_worker_end *end)
 {
 	int64_t limit_ns = worker->options.cpu_ns;
 
-	if (limit_ns == 0 || end->cpu_ns < 0)
-		return false;
-	limit_ns = (limit_ns + SECOND_NS - 1) / SECOND_NS * SECOND_NS;
-	return end->signal == SIGXCPU ||
-	       (end->signal == SIGKILL && end->cpu_ns >= limit_ns - limit_ns / CLOCK_PART);
+	return limit_ns > 0 &&
+	       (end->signal == SIGXCPU || (end->signal == SIGKILL && end->cpu_ns >= limit_ns));
 }
 
 void ayrei_worker_judge(const struct ayre_worker *worker, int status, struct ayre_worker_end *end)

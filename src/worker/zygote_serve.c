@@ -23,14 +23,18 @@ static int confine(const struct ayrei_zygote *zygote, struct ayre_error *error)
 	                    .without = zygote->without,
 	                    .keep = keep,
 	                    .keep_count = sizeof(keep) / sizeof(*keep),
-	                    .memory_bytes = zygote->memory_bytes,
-	                    .cpu_seconds = zygote->cpu_seconds},
+	                    .memory_bytes = zygote->memory_bytes},
 		.mapped_bytes = ayrei_address_space_read(zygote->address_space),
 	};
 	int result = ayrei_die_with_parent(zygote->pid);
 
 	if (result < 0)
 		return ayrei_fail(error, result, "confine", "parent", NULL);
+	if (zygote->cpu_seconds > 0)
+		result = ayrei_limit_cpu(zygote->cpu_seconds);
+	/* The host's own limit may be lower, and then is the one that counts. */
+	if (result < 0 && result != -EPERM)
+		return ayrei_fail(error, result, "confine", "limits", NULL);
 	return ayrei_confine_all(&confinement, error);
 }
 

@@ -46,7 +46,7 @@ deaths() {
   dies 139 'memory was refused to it' "$1" die_memory --memory 64M
   dies 124 'the deadline passed, and it was computing' "$1" loop --timeout 300ms
   dies 124 'the deadline passed, and it was asleep' "$1" deadlock --timeout 300ms
-  dies 137 'its processor time was used up' "$1" loop --cpu 1s
+  dies 152 'its processor time was used up' "$1" loop --cpu 1s
   dies 1 'called exit, with status 3' "$1" leave
 }
 
