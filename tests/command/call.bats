@@ -88,7 +88,8 @@ deaths() {
 }
 
 @test "operands and options" {
-  fails 2 'call' ayre call "$functions" </dev/null
+  run -2 --separate-stderr ayre call "$functions" </dev/null
+  [[ "$stderr" == 'ayre: call: something is missing: MODULE.so FUNCTION '* ]]
   fails 2 'one word too many' ayre call "$functions" echo more </dev/null
   fails 2 'no layer' ayre call "$functions" echo --without roof </dev/null
   fails 2 'neither text nor json' ayre call "$functions" echo --report xml </dev/null
