@@ -4,6 +4,18 @@
 bats_require_minimum_version 1.5.0
 load support
 
+# Where every user can reach them.
+setup_file() {
+  reachable=$(mktemp -d /tmp/ayre-modules.XXXXXX)
+  chmod 755 "$reachable"
+  cp "$MODULE_DIR"/module_*.so "$AYRE_ZYGOTE" "$reachable"
+  export reachable MODULE_DIR=$reachable AYRE_ZYGOTE=$reachable/${AYRE_ZYGOTE##*/}
+}
+
+teardown_file() {
+  rm -rf "$reachable"
+}
+
 functions=$MODULE_DIR/module_functions.so
 
 for_each_user() {
