@@ -105,7 +105,8 @@ int ayrei_peer_make(const struct ayrei_topic *topic, uint64_t bytes, struct ayre
 struct ayrei_shared;
 /*
  * Maps the word in `join`, read-only, once the file is as long as it has to be. *ret_word points into it.
- * -EPROTO: it is missing, or no file that we may write.
+ * -EPROTO: it is missing, or no file that we may write. 0 and *ret_word as it was: somebody cuts it short
+ * again and again.
  */
 int ayrei_topic_map_join(const struct ayrei_topic *topic, struct ayrei_shared *shared,
                          const uint64_t **ret_word);

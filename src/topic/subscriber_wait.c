@@ -94,7 +94,8 @@ bool ayrei_subscriber_is_ready(struct ayre_subscriber *subscriber)
 	for (size_t i = 0; i < subscriber->source_count; i++) {
 		struct ayrei_source *source = &subscriber->sources[i];
 
-		ayrei_source_pass_closed(source, subscriber);
+		if (source->state != AYREI_SOURCE_BROKEN)
+			ayrei_source_pass_closed(source, subscriber);
 		if (has_something(source))
 			return true;
 		if (ayrei_source_is_awaited(source))

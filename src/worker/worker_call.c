@@ -115,7 +115,7 @@ static ssize_t give_up(struct ayre_worker *worker, uint64_t call)
 /* It ended before it answered. */
 static ssize_t tell_end(const struct ayre_worker *worker)
 {
-	int code = worker->replies->error.code;
+	int code = __atomic_load_n(&worker->replies->error.code, __ATOMIC_RELAXED);
 
 	if (worker->end.kind == AYRE_WORKER_EXITED &&
 	    worker->end.status == AYREI_WORKER_UNCONFINED && code < 0 && code > -4096)

@@ -485,11 +485,44 @@ TOPIC_TEST(a_lane_that_is_none_is_told_of)
 	return 0;
 }
 
+/* What is left alone is left alone: nothing that it says later counts. */
+TOPIC_TEST(a_broken_lane_has_no_last_word)
+{
+	struct ayre_publisher *publisher = an_honest_publisher();
+	struct ayre_subscriber *subscriber = an_honest_subscriber();
+	struct ayre_subscriber *const alone[] = {subscriber};
+	struct ayre_subscriber_info info;
+	struct forged lane;
+	char data[512];
+	ssize_t got;
+
+	forge_lane(&lane, generation);
+	__atomic_store_n(lane_word(&lane, lane.position), UINT64_C(9) << 32, __ATOMIC_RELEASE);
+	change_join(1);
+	ring_bells("sub.", AYREI_BELL_JOIN, 1);
+	do
+		got = ayre_subscriber_receive_until(subscriber, data, sizeof(data), NULL,
+		                                    in_ms(5000));
+	while (got >= 0);
+	require(got == -EPROTO);
+	__atomic_store_n(lane_word(&lane, lane.position),
+	                 ayrei_record_pack(0, AYREI_RECORD_CLOSED, AYREI_RECORD_DIED),
+	                 __ATOMIC_RELEASE);
+	require(ayre_subscribers_wait(alone, 1, in_ms(20)) == -ETIMEDOUT);
+	info = info_of_subscriber(subscriber);
+	require(info.publishers_lost == 0 && info.publishers_broken == 1);
+	talk(publisher, subscriber);
+	drop_forged(&lane, true);
+	done(publisher, subscriber);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		counted_test(what_cannot_be_opened_is_nobody),
 		counted_test(a_lane_that_is_none_is_told_of),
+		counted_test(a_broken_lane_has_no_last_word),
 		counted_test(a_cursor_of_any_size_stops_nobody),
 		counted_test(a_bell_that_is_taken_stops_nobody),
 		counted_test(a_size_that_is_only_said_is_no_message),

@@ -155,7 +155,7 @@ static void processor_time_is_limited(void **state)
 	for_each_user(use_up_time, NULL);
 }
 
-/* Processes of this session that are not ours: none may be left. */
+/* Neither processes nor descriptors, nor anything else that is counted. */
 static int die_often(void *context)
 {
 	struct ayre_worker *worker = open_module(NULL, "module_functions");
@@ -165,7 +165,7 @@ static int die_often(void *context)
 	char reply[4096];
 
 	(void)context;
-	/* Afterwards there is no process, is_zygote descriptor would count. */
+	/* The first crash ends the process that there is; from then on there is none between calls. */
 	require(call_text(worker, "die_segv", "x", reply) == -EPIPE);
 	before = take_counts();
 	for (int i = 1; i < rounds; i++)
