@@ -97,24 +97,32 @@ void escape_sockets_close_pair(void)
 	}
 }
 
-/* Through this end to the other, where it waits. */
-static void send_descriptor(int end, int fd)
+void escape_message_fill(struct escape_message *message, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec part = {(char[]){'x'}, 1};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	struct cmsghdr *head;
 
+	*message = (struct escape_message){
+		.head = {.msg_iov = &message->part,
+	                 .msg_iovlen = 1,
+	                 .msg_control = message->control,
+	                 .msg_controllen = sizeof(message->control)},
+		.part = {&message->byte, 1},
+		.byte = 'x',
+	};
+	head = CMSG_FIRSTHDR(&message->head);
 	head->cmsg_level = SOL_SOCKET;
 	head->cmsg_type = SCM_RIGHTS;
 	head->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(head), &fd, sizeof(int));
-	(void)!sendmsg(end, &message, MSG_DONTWAIT);
+}
+
+/* Through this end to the other, where it waits. */
+static void send_descriptor(int end, int fd)
+{
+	struct escape_message message;
+
+	escape_message_fill(&message, fd);
+	(void)!sendmsg(end, &message.head, MSG_DONTWAIT);
 }
 
 void escape_sockets_renew(struct escape_bait *bait)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "escape/attempt.h"
+#include "escape/bait_socket.h"
 #include "sys/kernel.h"
 
 static long leaked_file(const struct escape_bait *bait)
@@ -118,21 +119,10 @@ static long receive_descriptor(const struct escape_bait *bait)
 
 static long send_descriptor(const struct escape_bait *bait)
 {
-	char control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec part = {(char[]){'x'}, 1};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	struct escape_message message;
 
-	head->cmsg_level = SOL_SOCKET;
-	head->cmsg_type = SCM_RIGHTS;
-	head->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(head), &bait->read_only, sizeof(int));
-	return KERNEL(sendmsg, bait->control, &message, MSG_DONTWAIT);
+	escape_message_fill(&message, bait->read_only);
+	return KERNEL(sendmsg, bait->control, &message.head, MSG_DONTWAIT);
 }
 
 /* Whose signals come when the socket has news. */

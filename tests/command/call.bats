@@ -18,17 +18,6 @@ teardown_file() {
 
 functions=$MODULE_DIR/module_functions.so
 
-for_each_user() {
-  "$@" ayre
-  if [ "$(id -u)" -eq 0 ]; then
-    place=$(mktemp -d /tmp/ayre-test.XXXXXX)
-    chmod 755 "$place"
-    mkdir -m 755 "$place/bin"
-    cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
-    "$@" as_user
-  fi
-}
-
 replies() {
   printf hello >request
   "$1" call "$functions" echo <request >reply

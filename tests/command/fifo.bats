@@ -179,10 +179,7 @@ ends_with() {
 
 @test "permissions: an ordinary user is told, and needs no more than they have to" {
   needs_root
-  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
-  chmod 755 "$place"
-  mkdir -m 755 "$place/bin"
-  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+  make_place
   cd "$place"
   ayre fifo create pipe --mode 0622
   fails 1 "pipe: Permission denied" as_user fifo read pipe

@@ -151,10 +151,7 @@ leave_some() {
 
 @test "another user's: only its own is removed, and the rest is told" {
   needs_root
-  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
-  chmod 755 "$place"
-  mkdir -m 755 "$place/bin"
-  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+  make_place
   mkdir -m 755 "$AYRE_DIR"
   ayre topic create t --mode 0666 --size 64K
   leave_some_of() {
@@ -179,10 +176,7 @@ leave_some() {
 
 @test "a dry run says what the real one will do: another user's, and what holds something else" {
   needs_root
-  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
-  chmod 755 "$place"
-  mkdir -m 755 "$place/bin"
-  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+  make_place
   mkdir -m 1777 "$AYRE_DIR"
   chmod 1777 "$AYRE_DIR"
   ayre topic create t --mode 0666 --size 64K

@@ -294,11 +294,8 @@ typed() {
 # A place that another user can reach, with the command in it: bats keeps its own to itself, and so
 # may whoever owns the build.
 open_place() {
-  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
-  chmod 755 "$place"
-  mkdir -m 755 "$place/bin"
+  make_place
   mkdir -m 777 "$place/open"
-  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
   cd "$place/open" || return
   touch key
   sysv="sysv:$place/open/key"

@@ -44,9 +44,26 @@ until_true() {
   return 1
 }
 
+# A directory with the command in it, where every user can reach them: $place, which teardown removes.
+make_place() {
+  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
+  chmod 755 "$place"
+  mkdir -m 755 "$place/bin"
+  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+}
+
 # Runs the command that is in $place as a user who is nobody in particular.
 as_user() {
   LD_LIBRARY_PATH=$place/bin setpriv --reuid=54321 --regid=54321 --clear-groups "$place/bin/ayre" "$@"
+}
+
+# for_each_user COMMAND...: with `ayre` behind it, as whoever runs the tests, and if that is root with `as_user`.
+for_each_user() {
+  "$@" ayre
+  if [ "$(id -u)" -eq 0 ]; then
+    make_place
+    "$@" as_user
+  fi
 }
 
 needs_root() {

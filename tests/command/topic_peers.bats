@@ -214,10 +214,7 @@ SCRIPT
 
 @test "other users: who may subscribe, who may publish, by the mode" {
   needs_root
-  place=$(mktemp -d /tmp/ayre-test.XXXXXX)
-  chmod 755 "$place"
-  mkdir -m 755 "$place/bin"
-  cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
+  make_place
   mkdir -m 755 -p "$AYRE_DIR"
   for mode in 0600 0644 0666; do
     ayre topic create "$AYRE_DIR/$mode" --mode $mode

@@ -17,18 +17,6 @@ teardown() {
   rm -rf "$AYRE_DIR"
 }
 
-# Those who run it: root (or whoever runs the tests), and a user who is nobody in particular.
-for_each_user() {
-  "$@" ayre
-  if [ "$(id -u)" -eq 0 ]; then
-    place=$(mktemp -d /tmp/ayre-test.XXXXXX)
-    chmod 755 "$place"
-    mkdir -m 755 "$place/bin"
-    cp "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$place/bin"
-    "$@" as_user
-  fi
-}
-
 leftovers() {
   ls -A "$AYRE_DIR"
 }
