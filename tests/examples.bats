@@ -510,6 +510,7 @@ END
 
 @test "request_reply: nobody waits for longer than wanted, and the server goes on with the next" {
   begin server request_reply factors serve
+  eventually has_line server.out serving
   run -0 request_reply factors ask -t 200 "$prime"
   [ "$output" = "$prime: Connection timed out" ]
   run -0 request_reply factors ask 21
