@@ -59,8 +59,9 @@ static int answer(struct ayre_server *server, const struct ayre_call *call, uint
 	if (!is_number || number < 2)
 		return ayre_server_fail(server, call, EDOM);
 	factor = find_factor(server, call, number);
+	/* Late: whichever end notices it first, it is told in the same words. */
 	result = factor ? ayre_server_reply(server, call, &factor, sizeof(factor))
-	                : ayre_server_fail(server, call, ETIME);
+	                : ayre_server_fail(server, call, ETIMEDOUT);
 	/* Its client has given up, or is gone: that is no trouble of ours. */
 	return result == -ECANCELED || result == -EPIPE ? 0 : result;
 }
