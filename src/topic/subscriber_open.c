@@ -163,7 +163,8 @@ static int open_named(struct ayre_subscriber *subscriber, struct ayre_error *err
 		result = ayrei_topic_map_join(&subscriber->topic, &subscriber->join_map,
 		                              &subscriber->join);
 	if (result < 0)
-		return ayrei_fail(error, result, "join", label,
+		return ayrei_fail(error, result == -ENOENT || result == -ELOOP ? -EPROTO : result,
+		                  "join", label,
 		                  "its file 'join' is missing or damaged: remove the topic");
 	result = look(subscriber, true, error);
 	if (result == 0)
