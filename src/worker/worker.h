@@ -40,7 +40,8 @@ struct ayre_worker {
 	int zygote; /* pidfds */
 	int process;
 	enum ayrei_worker_state state;
-	bool is_used; /* by a call; the next one wants another process, unless it is kept */
+	bool is_used;   /* by a call; the next one wants another process, unless it is kept */
+	bool is_doomed; /* it is to be killed as soon as it has started */
 	int64_t call_begin_ns;
 
 	struct ayre_worker_info info;
@@ -58,7 +59,7 @@ int ayrei_worker_hear(struct ayre_worker *worker, int64_t deadline_ns);
 int ayrei_worker_provide(struct ayre_worker *worker, int64_t deadline_ns);
 /* Waits until there is something to hear, or a bell was rung. 0 or -ETIMEDOUT. */
 int ayrei_worker_wait(struct ayre_worker *worker, int64_t deadline_ns);
-/* Ends the process; does not wait. */
+/* Ends the process, or will as soon as it is there; does not wait. */
 void ayrei_worker_kill(struct ayre_worker *worker);
 /* The zygote is of no use any more: ends it, and all that it made. */
 void ayrei_worker_abandon(struct ayre_worker *worker);

@@ -17,6 +17,7 @@
 
 void ayrei_worker_kill(struct ayre_worker *worker)
 {
+	worker->is_doomed = worker->state == AYREI_WORKER_STARTING;
 	if (worker->state != AYREI_WORKER_ALIVE)
 		return;
 	(void)!ayrei_child_signal(worker->process, SIGKILL);
@@ -54,14 +55,16 @@ static int hear_started(struct ayre_worker *worker, const struct ayrei_report *r
 
 	if (report->code < 0) {
 		worker->state = AYREI_WORKER_NONE;
-		return report->code;
+		worker->info.processes--;
+		return worker->is_doomed ? 0 : report->code;
 	}
 	/* It is one, and of a process that we may end. */
 	if (pidfd < 0 || ayrei_child_signal(pidfd, 0) == -EBADF)
 		return lose(worker);
 	worker->process = ayrei_take_fd(&pidfd);
 	worker->state = AYREI_WORKER_ALIVE;
-	worker->info.processes++;
+	if (worker->is_doomed)
+		ayrei_worker_kill(worker);
 	return 0;
 }
 
@@ -119,6 +122,8 @@ static int start(struct ayre_worker *worker)
 		return lose(worker);
 	worker->state = AYREI_WORKER_STARTING;
 	worker->is_used = false;
+	worker->is_doomed = false;
+	worker->info.processes++;
 	return 0;
 }
 
@@ -137,12 +142,10 @@ int ayrei_worker_provide(struct ayre_worker *worker, int64_t deadline_ns)
 	bool is_kept = worker->options.flags & AYRE_WORKER_KEEP;
 	int result = hear_all(worker);
 
-	/* One that was given up before it had even started. */
-	while (result == 0 && worker->is_used && worker->state == AYREI_WORKER_STARTING)
-		result = ayrei_worker_hear(worker, deadline_ns);
 	if (worker->is_used && !is_kept)
 		ayrei_worker_kill(worker);
-	while (result == 0 && worker->state == AYREI_WORKER_ENDING)
+	while (result == 0 && (worker->state == AYREI_WORKER_ENDING ||
+	                       (worker->state == AYREI_WORKER_STARTING && worker->is_doomed)))
 		result = ayrei_worker_hear(worker, deadline_ns);
 	if (result == 0 && worker->state == AYREI_WORKER_NONE)
 		result = start(worker);

@@ -55,3 +55,18 @@ struct ayre_worker_info info_of_worker(const struct ayre_worker *worker)
 	require(ayre_worker_get_info(worker, &info) == 0);
 	return info;
 }
+
+pid_t first_child_of(pid_t parent)
+{
+	char path[64];
+	FILE *file;
+	int child = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%d", &child) != 1)
+		child = 0;
+	if (file)
+		fclose(file);
+	return (pid_t)child;
+}

@@ -22,3 +22,5 @@ ssize_t call_text(struct ayre_worker *worker, const char *function, const char *
 uint32_t call_number(struct ayre_worker *worker, const char *function);
 struct ayre_worker_end end_of_worker(const struct ayre_worker *worker);
 struct ayre_worker_info info_of_worker(const struct ayre_worker *worker);
+/* The zygote, of a host that has no other child. */
+pid_t first_child_of(pid_t parent);

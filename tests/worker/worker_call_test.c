@@ -155,6 +155,35 @@ static int keep_deadlines(void *context)
 	return 0;
 }
 
+/* Its process is ordered, and not there yet, when its deadline passes. */
+static int end_before_it_starts(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_functions");
+	pid_t zygote = first_child_of(getpid());
+	char reply[4096];
+
+	for (int i = 0; i < 3; i++) {
+		require(call_text(worker, "die_abort", "x", reply) == -EPIPE);
+		require(kill(zygote, SIGSTOP) == 0);
+		time_of_call(worker, "loop", 20 * MILLISECOND_NS);
+		require(kill(zygote, SIGCONT) == 0);
+		/* Long enough to begin with what nobody waits for any more. */
+		require(usleep(50000) == 0);
+		require(ayre_worker_call_until(worker, "echo", "on", 2, reply, sizeof(reply),
+		                               now_ns() + 5000 * MILLISECOND_NS) == 2);
+	}
+	require(info_of_worker(worker).ends == 6);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void what_was_given_up_before_it_started_serves_nobody(void **state)
+{
+	(void)state;
+	for_each_user(end_before_it_starts, NULL);
+	for_each_user(end_before_it_starts, WORKER(.flags = AYRE_WORKER_KEEP));
+}
+
 static void deadlines_are_kept(void **state)
 {
 	(void)state;
@@ -224,6 +253,7 @@ int main(void)
 		counted_test(the_c_library_works_there),
 		counted_test(failures_are_told),
 		counted_test(deadlines_are_kept),
+		counted_test(what_was_given_up_before_it_started_serves_nobody),
 		counted_test(layers_can_be_done_without),
 		counted_test(options_are_checked),
 	};

@@ -66,21 +66,6 @@ static void each_death_has_its_name(void **state)
 	                                  .memory_bytes = 128 << 20, .flags = AYRE_WORKER_KEEP));
 }
 
-static pid_t first_child_of(pid_t parent)
-{
-	char path[64];
-	FILE *file;
-	int child = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
-	file = fopen(path, "re");
-	if (file && fscanf(file, "%d", &child) != 1)
-		child = 0;
-	if (file)
-		fclose(file);
-	return (pid_t)child;
-}
-
 /* From outside, while it serves: the worker, or the zygote. */
 static void kill_soon(pid_t host, bool is_zygote)
 {
