@@ -30,6 +30,11 @@
 /* No deadline, where one is asked for: wait for as long as it takes. */
 #define AYRE_NO_DEADLINE INT64_MAX
 
+/* How long to try before sleeping, where a call waits. */
+#define AYRE_SPIN_ADAPT   0 /* up to 50 microseconds, less where that seldom helps */
+#define AYRE_SPIN_NONE    (-1)
+#define AYRE_SPIN_FOREVER INT64_MAX
+
 AYRE_BEGIN_DECLARATIONS
 
 /*

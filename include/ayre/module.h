@@ -26,6 +26,12 @@ struct ayre_request {
 	 */
 	const void *data;
 	size_t bytes;
+	/*
+	 * A file that the host passed besides, in memory that is the function's own to change; NULL:
+	 * none. If somebody cuts the file short, the pages behind its end are no memory (SIGBUS).
+	 */
+	void *input;
+	size_t input_bytes;
 };
 
 /* What it answers. */

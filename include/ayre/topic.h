@@ -116,11 +116,6 @@ enum ayre_publisher_flags {
 	AYRE_PUBLISHER_STAMP = 1u << 1,
 };
 
-/* How long to try before sleeping, where a call waits. */
-#define AYRE_SPIN_ADAPT   0 /* up to 50 microseconds, less where that seldom helps */
-#define AYRE_SPIN_NONE    (-1)
-#define AYRE_SPIN_FOREVER INT64_MAX
-
 struct ayre_publisher_options {
 	size_t size;
 	uint32_t flags; /* enum ayre_publisher_flags */

@@ -160,21 +160,29 @@ int ayre_layer_by_name(const char *name) AYRE_MUST_CHECK;
 /*
  * --- workers ---
  *
- * A worker runs the functions of one module, a shared library (ayre/module.h), in a process of its
+ * A worker runs the functions of one module, a shared library (ayre/module.h), in processes of its
  * own. The module is loaded once, by a process (the zygote) that gave up nearly everything before:
  * it can read the system's libraries, the module, and what the options say, and write nothing. For
  * each call that process makes a copy of itself, which gives up the rest by ayre_confine() and runs the
- * function. So what one input did to its process is gone before the next one comes.
+ * function. So what one input did to its process is gone before the next one comes. The next copy is
+ * made while the host does something else, so that a call seldom waits for it.
  *
- * Requests lie in memory that the worker can only read, replies in memory that only it can
- * write. What it writes is read once, judged, and copied.
+ * Requests lie in memory that a process can only read, replies in memory that it can write. Each process has
+ * its own of both, and what it writes is read once, judged, and copied.
+ *
+ * There are two ways to call. ayre_worker_call() waits for the reply. ayre_worker_submit() does not: up to so
+ * many calls as the options say are under way at once, each in its own process; ayre_worker_collect_until()
+ * has them as they end, in whatever order that is, and ayre_worker_fd() is for an event loop.
  */
 struct ayre_worker;
 
 enum ayre_worker_flags {
-	/* One process for all calls, until it dies: faster, and one input can spoil the next. */
+	/* Processes serve call after call, until they die: faster, and one input can spoil the next. */
 	AYRE_WORKER_KEEP = 1u << 0,
 };
+
+#define AYRE_WORKER_PROCESSES_MAX 64
+#define AYRE_WORKER_NONE          UINT32_MAX /* where 0 means a default */
 
 struct ayre_worker_options {
 	size_t size;    /* sizeof(struct ayre_worker_options) */
@@ -185,7 +193,7 @@ struct ayre_worker_options {
 	uint64_t memory_bytes;
 	/* Processor time of a process, rounded up to whole seconds, then SIGXCPU; 0: no limit. */
 	int64_t cpu_ns;
-	/* For ayre_worker_call(), ns; 0: 10 seconds; AYRE_NO_DEADLINE: for ever. */
+	/* For calls that have no deadline of their own, ns; 0: 10 seconds; AYRE_NO_DEADLINE: for ever. */
 	int64_t timeout_ns;
 	/* For loading the module, whose constructors may never return; as above. */
 	int64_t load_timeout_ns;
@@ -200,6 +208,23 @@ struct ayre_worker_options {
 	 */
 	const char *const *reads;
 	size_t read_count;
+	/* Calls that can be under way at once; 0: 1; up to AYRE_WORKER_PROCESSES_MAX. */
+	uint32_t processes;
+	/* Processes that stand by for the next calls besides; 0: 1; AYRE_WORKER_NONE. */
+	uint32_t spares;
+	/* Before sleeping, host and process wait for each other so long: AYRE_SPIN_..., or ns. */
+	int64_t spin_ns;
+	/* With AYRE_WORKER_KEEP: another process after so many calls; 0: never. */
+	uint64_t calls_max;
+	/* A request that so many processes died of, or overran, is refused; 0: 2; AYRE_WORKER_NONE. */
+	uint32_t poison_max;
+	uint32_t reserved;
+	/*
+	 * With AYRE_WORKER_KEEP: processes that die one after the other, with no answer between, are
+	 * started again after pauses, the third after a millisecond, each twice as long as the one
+	 * before, up to so much; 0: a second; -1: at once.
+	 */
+	int64_t pause_max_ns;
 };
 
 enum ayre_worker_end_kind {
@@ -237,10 +262,12 @@ struct ayre_worker_end {
 struct ayre_worker_info {
 	size_t size;          /* sizeof(struct ayre_worker_info) */
 	uint64_t calls;       /* so far */
-	uint64_t processes;   /* that were started for them */
+	uint64_t processes;   /* that were started for them, or to stand by */
 	uint64_t ends;        /* that ended as they should not have */
-	int32_t result;       /* what the function returned at last */
+	int32_t result;       /* what the function returned in the last call that ended */
+	uint32_t under_way;   /* calls that were submitted, and neither released nor cancelled */
 	uint64_t reply_bytes; /* of the last reply; after -EMSGSIZE what would have been needed */
+	uint64_t refused;     /* calls, for what the same request had done before */
 };
 
 /**
@@ -277,7 +304,7 @@ void ayre_worker_close(struct ayre_worker *worker);
  * @reply_capacity: room there, bytes
  *
  * The deadline is the timeout of the options, from now. A process that has not answered by then is
- * ended. Whatever happens to the process, the next call starts another one.
+ * ended. Whatever happens to the process, the next call has another one.
  *
  * Returns the reply's size, or a negative errno:
  *
@@ -289,6 +316,8 @@ void ayre_worker_close(struct ayre_worker *worker);
  *   -EMSGSIZE    the request is larger than request_max, or the reply than @reply_capacity or
  *                reply_max
  *   -EPROTO      the reply makes no sense; the process was ended
+ *   -EBADMSG     this request ended poison_max processes before: it was not tried
+ *   -EBUSY       all calls that can be under way are
  *   -ENOTCONN    the zygote is gone: only ayre_worker_close() is left
  *
  * or what no process could be started or confined for. Since 0.1.
@@ -305,6 +334,124 @@ ssize_t ayre_worker_call(struct ayre_worker *worker, const char *function, const
 ssize_t ayre_worker_call_until(struct ayre_worker *worker, const char *function,
                                const void *request, size_t request_bytes, void *reply,
                                size_t reply_capacity, int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/* --- calls that are not waited for --- */
+
+enum ayre_worker_job_flags {
+	/* There is an @input. */
+	AYRE_WORKER_INPUT = 1u << 0,
+};
+
+struct ayre_worker_job {
+	size_t size;          /* sizeof(struct ayre_worker_job) */
+	const char *function; /* up to 255 bytes; borrowed */
+	const void *request;  /* copied; may be NULL if there are no bytes */
+	size_t request_bytes;
+	/* Absolute, CLOCK_MONOTONIC; AYRE_NO_DEADLINE: none; 0: the timeout of the options, from now. */
+	int64_t deadline_ns;
+	/* That the reply may have, bytes; 0: reply_max. */
+	uint64_t reply_capacity;
+	uint32_t flags; /* enum ayre_worker_job_flags */
+	/*
+	 * With AYRE_WORKER_INPUT, a file that the function has in its memory besides the request
+	 * (ayre/module.h), without a copy: a sealed memory file, or any other that can be read and
+	 * mapped; borrowed until the call was submitted. It is mapped whole, privately, so that the
+	 * process can change what it sees and not the file. Who may cut the file short can end the
+	 * process, and not the host. Such a call has a new process to itself, also with
+	 * AYRE_WORKER_KEEP.
+	 */
+	int input;
+};
+
+/* What a call came to. */
+struct ayre_worker_answer {
+	size_t size;   /* sizeof(struct ayre_worker_answer) */
+	uint64_t call; /* its number */
+	/* The reply's size, or a negative errno as ayre_worker_call() has it. */
+	int64_t outcome;
+	int32_t result; /* what the function returned */
+	uint32_t reserved;
+	/*
+	 * The reply in place, until ayre_worker_release(); NULL if there is none. A process that is
+	 * alive can still change it: copy what has a structure before it is looked at, or
+	 * ayre_worker_freeze() it. Pixels and sound, of which any value will do, can be used as they are.
+	 */
+	const void *data;
+	uint64_t bytes;             /* of it; after -EMSGSIZE what would have been needed */
+	struct ayre_worker_end end; /* of its process, if that ended */
+};
+
+/**
+ * ayre_worker_submit() - begin a call
+ * @job: borrowed
+ * @ret_call: its number, 1, 2, ...; may be NULL
+ *
+ * Never waits. Returns 0, or a negative errno: -EAGAIN if as many calls are under way as there can be (those
+ * that were collected and not released count), or no process can take it yet: when ayre_worker_fd() is
+ * readable, collect, and try again. Others as for ayre_worker_call(), as far as they are known before it
+ * begins; -EBADF, -EACCES, -ENODEV for an input that cannot be read or mapped. Since 0.1.
+ */
+int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job *job,
+                       uint64_t *ret_call) AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_fd() - a descriptor that is readable when there is something to collect
+ *
+ * For poll(2), epoll(7) and event loops. When it is readable, call ayre_worker_try_collect() until
+ * that says -EAGAIN, even if nothing is under way: processes that ended or started, and deadlines, are heard
+ * of there. It stays the same, and the worker's: to be waited for, and not to be read or closed. Since 0.1.
+ */
+int ayre_worker_fd(const struct ayre_worker *worker);
+
+/**
+ * ayre_worker_try_collect() - a call that has ended, if there is one
+ * @ret_answer: its size has to be set; to be given back with ayre_worker_release()
+ *
+ * Returns 0, or a negative errno: -EAGAIN if none has ended, -ENOMSG if none is under way that was not
+ * collected, -ENOTCONN if the zygote is gone and no answer is left. What a call came to is in the answer.
+ * Since 0.1.
+ */
+int ayre_worker_try_collect(struct ayre_worker *worker, struct ayre_worker_answer *ret_answer)
+	AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_collect_until() - a call that has ended, or will by then
+ * @deadline_ns: absolute, CLOCK_MONOTONIC; AYRE_NO_DEADLINE: however long it takes
+ *
+ * As above, with -ETIMEDOUT instead of -EAGAIN. Since 0.1.
+ */
+int ayre_worker_collect_until(struct ayre_worker *worker, int64_t deadline_ns,
+                              struct ayre_worker_answer *ret_answer) AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_freeze() - have a reply that nobody can change any more
+ * @call: one that was collected
+ *
+ * Stops its process until ayre_worker_release(), or waits for its end where it has ended; afterwards data and
+ * bytes of the answer can be read in place as if they had been copied. Takes some ten microseconds, however
+ * large the reply is.
+ *
+ * Returns 0, or a negative errno: -ENOENT if no such call was collected, -ETIMEDOUT if the process does not
+ * stop within a second; what /proc cannot be read for. Since 0.1.
+ */
+int ayre_worker_freeze(struct ayre_worker *worker, uint64_t call) AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_release() - give a collected answer back
+ * @call: its number; of one that was not collected: does nothing
+ *
+ * What data pointed to is gone. Since 0.1.
+ */
+void ayre_worker_release(struct ayre_worker *worker, uint64_t call);
+
+/**
+ * ayre_worker_cancel() - end a call that is under way, and forget it
+ *
+ * Its process is ended. Does nothing for numbers that are not under way. Since 0.1.
+ */
+void ayre_worker_cancel(struct ayre_worker *worker, uint64_t call);
+
+/* --- looking --- */
 
 /**
  * ayre_worker_get_info() - what was called, and what the last call came to
