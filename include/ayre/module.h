@@ -27,10 +27,11 @@ struct ayre_request {
 	const void *data;
 	size_t bytes;
 	/*
-	 * A file that the host passed besides, in memory that is the function's own to change; NULL:
-	 * none. If somebody cuts the file short, the pages behind its end are no memory (SIGBUS).
+	 * A file that the host passed besides, whole, in memory that can be read; NULL: none, or an
+	 * empty one. If somebody cuts the file short, the pages behind its end are no memory
+	 * (SIGBUS).
 	 */
-	void *input;
+	const void *input;
 	size_t input_bytes;
 };
 

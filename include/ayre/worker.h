@@ -202,6 +202,8 @@ struct ayre_worker_options {
 	 * memory as far as it is filled.
 	 */
 	uint64_t request_max, reply_max;
+	/* The largest input (struct ayre_worker_job), likewise; 0: 1 GiB. */
+	uint64_t input_max;
 	/*
 	 * Files and directories that can be read while the module is loaded, besides the module and
 	 * the system's libraries; borrowed. What is below a directory counts.
@@ -355,10 +357,9 @@ struct ayre_worker_job {
 	/*
 	 * With AYRE_WORKER_INPUT, a file that the function has in its memory besides the request
 	 * (ayre/module.h), without a copy: a sealed memory file, or any other that can be read and
-	 * mapped; borrowed until the call was submitted. It is mapped whole, privately, so that the
-	 * process can change what it sees and not the file. Who may cut the file short can end the
-	 * process, and not the host. Such a call has a new process to itself, also with
-	 * AYRE_WORKER_KEEP.
+	 * mapped; borrowed until the call was submitted. It is mapped whole, to be read. Who may cut
+	 * the file short can end the process, and not the host. Such a call has a new process to
+	 * itself, also with AYRE_WORKER_KEEP.
 	 */
 	int input;
 };
@@ -399,9 +400,11 @@ int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job 
  *
  * For poll(2), epoll(7) and event loops. When it is readable, call ayre_worker_try_collect() until
  * that says -EAGAIN, even if nothing is under way: processes that ended or started, and deadlines, are heard
- * of there. It stays the same, and the worker's: to be waited for, and not to be read or closed. Since 0.1.
+ * of there. It stays the same, and the worker's: to be waited for, and not to be read or closed.
+ *
+ * Returns it, or a negative errno if none can be made. Since 0.1.
  */
-int ayre_worker_fd(const struct ayre_worker *worker);
+int ayre_worker_fd(struct ayre_worker *worker);
 
 /**
  * ayre_worker_try_collect() - a call that has ended, if there is one

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sys/event.h"
 #include "sys/file.h"
 #include "sys/pipe.h"
 #include "sys/raw.h"
@@ -163,16 +164,16 @@ pid_t ayrei_child_fork_watched(int *ret_pidfd)
 	return (pid_t)ayrei_raw_call(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, (long)ret_pidfd, 0, 0);
 }
 
-int ayrei_child_take(pid_t pid, int *ret_status, int64_t *ret_cpu_ns, int64_t *ret_max_rss_bytes)
+pid_t ayrei_child_take_any(int *ret_status, int64_t *ret_cpu_ns, int64_t *ret_max_rss_bytes)
 {
 	struct rusage usage;
-	pid_t taken = AYREI_RESULT(wait4(pid, ret_status, WNOHANG, &usage));
+	pid_t taken = AYREI_RESULT(wait4(-1, ret_status, WNOHANG, &usage));
 
 	if (taken <= 0)
 		return taken < 0 ? taken : -EAGAIN;
 	*ret_cpu_ns = to_ns(&usage.ru_utime) + to_ns(&usage.ru_stime);
 	*ret_max_rss_bytes = (int64_t)usage.ru_maxrss * KILOBYTE;
-	return 0;
+	return taken;
 }
 
 void ayrei_child_exit_telling(int fd, const void *message, size_t length)
@@ -215,10 +216,10 @@ static clockid_t clock_of(pid_t pid)
 	return (clockid_t)((~(unsigned int)pid << 3) | 2);
 }
 
-int64_t ayrei_child_cpu_ns(int pidfd)
+/* -ESRCH: it has been reaped, or is of another namespace. */
+static int64_t pid_of(int pidfd)
 {
 	char path[64], text[512];
-	struct timespec time;
 	ssize_t length;
 	int64_t pid;
 
@@ -227,12 +228,56 @@ int64_t ayrei_child_cpu_ns(int pidfd)
 	if (length < 0)
 		return length;
 	pid = find_number(text, "\nPid:");
-	/* It has been reaped, or is of another namespace. */
-	if (pid <= 0)
-		return -ESRCH;
+	return pid > 0 ? pid : -ESRCH;
+}
+
+int64_t ayrei_child_cpu_ns(int pidfd)
+{
+	struct timespec time;
+	int64_t pid = pid_of(pidfd);
+
+	if (pid < 0)
+		return pid;
 	return clock_gettime(clock_of((pid_t)pid), &time) == -1
 	               ? -errno
 	               : (int64_t)time.tv_sec * SECOND_NS + time.tv_nsec;
+}
+
+/* proc_pid_stat(5): the third field, behind a name that can hold anything. */
+static int state_of(pid_t pid)
+{
+	char path[64], text[512];
+	const char *end;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	length = read_table(path, text, sizeof(text));
+	if (length < 0)
+		return (int)length;
+	end = strrchr(text, ')');
+	return end && end[1] == ' ' ? end[2] : -EPROTO;
+}
+
+int ayrei_child_await_stop(int pidfd, int64_t deadline_ns)
+{
+	int64_t pid = pid_of(pidfd);
+	int state;
+
+	if (pid == -ESRCH)
+		return 0;
+	if (pid < 0)
+		return (int)pid;
+	for (;;) {
+		state = state_of((pid_t)pid);
+		if (state < 0 && state != -ENOENT && state != -ESRCH)
+			return state;
+		/* The number is its own for as long as the descriptor says so: look there again. */
+		if (pid_of(pidfd) == -ESRCH || state == 'T' || state == 'Z' || state == 'X')
+			return 0;
+		if (ayrei_monotonic_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		sched_yield();
+	}
 }
 
 int ayrei_child_bytes(pid_t pid, int64_t *ret_read, int64_t *ret_written)

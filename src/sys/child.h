@@ -43,8 +43,8 @@ void ayrei_child_abandon(pid_t pid);
 pid_t ayrei_child_fork(void);
 /* The same with a descriptor for it, and its end told by SIGCHLD, as other children's. */
 pid_t ayrei_child_fork_watched(int *ret_pidfd);
-/* Reaps a child that has ended: what wait(2) says of it. -EAGAIN: it runs. */
-int ayrei_child_take(pid_t pid, int *ret_status, int64_t *ret_cpu_ns, int64_t *ret_max_rss_bytes);
+/* Reaps a child that has ended, and says which, and what wait(2) says of it. -EAGAIN: all run. */
+pid_t ayrei_child_take_any(int *ret_status, int64_t *ret_cpu_ns, int64_t *ret_max_rss_bytes);
 /* What wait(2) says, taken apart. */
 void ayrei_child_read_status(int status, struct ayrei_child_end *end);
 /* Its end: a message of up to PIPE_BUF bytes for its parent, by two system calls. */
@@ -54,6 +54,12 @@ void ayrei_child_await(pid_t pid);
 
 /* The processor time that a process has used so far. Needs /proc. */
 int64_t ayrei_child_cpu_ns(int pidfd);
+
+/*
+ * Waits until it runs no more of its program: stopped by a signal, or dead. Of a process of one thread. Needs
+ * /proc. 0, or -ETIMEDOUT.
+ */
+int ayrei_child_await_stop(int pidfd, int64_t deadline_ns);
 
 /* What its calls read and wrote, until it is reaped. */
 int ayrei_child_bytes(pid_t pid, int64_t *ret_read, int64_t *ret_written);

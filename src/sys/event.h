@@ -21,7 +21,7 @@ int64_t ayrei_monotonic_ns(void);
 int ayrei_wait_for(int fd, unsigned int wanted, int64_t deadline_ns);
 
 /* Waits until one of them is readable. Returns how many are. */
-#define AYREI_WAIT_ANY_MAX 64
+#define AYREI_WAIT_ANY_MAX 160
 int ayrei_wait_for_any(const int *fds, int count, int64_t deadline_ns);
 
 /* A set of descriptors that is one: readable when one of its members is ready. Level-triggered. */

@@ -39,6 +39,15 @@ int ayrei_file_close(int fd)
 	return -1;
 }
 
+int ayrei_file_is_readable(int fd)
+{
+	int flags = AYREI_RESULT(fcntl(fd, F_GETFL));
+
+	if (flags < 0)
+		return flags;
+	return (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH);
+}
+
 int ayrei_file_duplicate(int fd)
 {
 	return AYREI_RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 0));

@@ -16,6 +16,8 @@ int ayrei_file_open(const char *path, int flags, mode_t mode);
 int ayrei_file_open_blocking(const char *path, int flags, mode_t mode);
 /* Closes; -1 does nothing; keeps errno; returns -1, the descriptor that is none. */
 int ayrei_file_close(int fd);
+/* 1 or 0: was it opened for reading? */
+int ayrei_file_is_readable(int fd);
 int ayrei_file_duplicate(int fd);
 /* To a number that is at least this. */
 int ayrei_file_duplicate_above(int fd, int least);

@@ -42,6 +42,11 @@ int ayrei_map_shared(int fd, size_t length, bool writable, void **ret_address)
 	return map_at(NULL, length, protection(writable), MAP_SHARED, fd, 0, ret_address);
 }
 
+int ayrei_map_private(int fd, size_t length, void **ret_address)
+{
+	return map_at(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0, ret_address);
+}
+
 int ayrei_map_mirrored(int fd, size_t head_bytes, size_t data_bytes, bool writable,
                        void **ret_address)
 {

@@ -12,6 +12,8 @@ size_t ayrei_page_bytes(void);
 
 /* Maps length bytes of fd from its start, shared; it may reach beyond the file's end. */
 int ayrei_map_shared(int fd, size_t length, bool writable, void **ret_address);
+/* Maps length bytes of fd from its start, to be read; whatever is done to the map stays in this process. */
+int ayrei_map_private(int fd, size_t length, void **ret_address);
 /*
  * Maps head_bytes of fd, then the data_bytes behind them twice in a row. Both are
  * multiples of the page size.

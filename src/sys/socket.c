@@ -1,10 +1,11 @@
 /*
- * Messages between processes that do not trust each other, and at most one descriptor with each.
+ * Messages between processes that do not trust each other, and a few descriptors with each.
  *
- * Invariant: a descriptor that was not asked for is not kept: the kernel drops what has no room.
+ * Invariant: a descriptor that was not asked for is not kept.
  */
 #include "sys/socket.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +17,7 @@
 
 union control {
 	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(int))];
+	char bytes[CMSG_SPACE(AYREI_SOCKET_PASSED_MAX * sizeof(int))];
 };
 
 int ayrei_socket_pair(int ret_fds[2])
@@ -38,46 +39,62 @@ int ayrei_socket_pair(int ret_fds[2])
 	return 0;
 }
 
-int ayrei_socket_send(int fd, const void *message, size_t length, int passed)
+int ayrei_socket_send(int fd, const void *message, size_t length, const int *passed, size_t count)
 {
 	union control control = {.bytes = {0}};
 	struct iovec part = {(void *)(uintptr_t)message, length};
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t sent;
 
-	if (passed >= 0) {
+	if (count > AYREI_SOCKET_PASSED_MAX)
+		return -EINVAL;
+	if (count > 0) {
 		header.msg_control = &control;
-		header.msg_controllen = sizeof(control);
+		header.msg_controllen = CMSG_SPACE(count * sizeof(int));
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &passed, sizeof(int));
+		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), passed, count * sizeof(int));
 	}
 	sent = AYREI_RESULT(sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT));
 	return sent < 0 ? (int)sent : 0;
 }
 
-ssize_t ayrei_socket_receive(int fd, void *message, size_t room, int *ret_passed)
+/* What came is ours now, whether it is wanted or not. */
+static void take_passed(struct msghdr *header, int *ret_passed, size_t count)
+{
+	const struct cmsghdr *found = CMSG_FIRSTHDR(header);
+	size_t came;
+
+	if (!found || found->cmsg_level != SOL_SOCKET || found->cmsg_type != SCM_RIGHTS)
+		return;
+	came = (found->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < came; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(found) + i * sizeof(int), sizeof(int));
+		if (i < count)
+			ret_passed[i] = ayrei_descriptor_above_standard(fd);
+		else
+			ayrei_file_close(fd);
+	}
+}
+
+ssize_t ayrei_socket_receive(int fd, void *message, size_t room, int *ret_passed, size_t count)
 {
 	union control control;
 	struct iovec part = {message, room};
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
-	const struct cmsghdr *found;
 	ssize_t length;
 
-	if (ret_passed) {
-		*ret_passed = -1;
+	for (size_t i = 0; i < count; i++)
+		ret_passed[i] = -1;
+	if (count > 0) {
 		header.msg_control = &control;
 		header.msg_controllen = sizeof(control);
 	}
 	length = AYREI_RESULT(recvmsg(fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
-	if (length < 0 || !ret_passed)
-		return length;
-	found = CMSG_FIRSTHDR(&header);
-	if (found && found->cmsg_level == SOL_SOCKET && found->cmsg_type == SCM_RIGHTS &&
-	    found->cmsg_len == CMSG_LEN(sizeof(int))) {
-		memcpy(ret_passed, CMSG_DATA(found), sizeof(int));
-		*ret_passed = ayrei_descriptor_above_standard(*ret_passed);
-	}
+	if (length >= 0 && count > 0)
+		take_passed(&header, ret_passed, count);
 	return length;
 }

@@ -9,10 +9,13 @@
 
 /* Two ends of one connection, which keeps the borders of messages. */
 int ayrei_socket_pair(int ret_fds[2]);
-/* passed: a descriptor that goes with it; -1: none. -EPIPE: nobody is at the other end. */
-int ayrei_socket_send(int fd, const void *message, size_t length, int passed);
+/* With a message go up to so many descriptors. */
+#define AYREI_SOCKET_PASSED_MAX 8
+
+/* passed: the descriptors that go with it. -EPIPE: nobody is at the other end. */
+int ayrei_socket_send(int fd, const void *message, size_t length, const int *passed, size_t count);
 /*
- * One message: its length, cut to the room there is; 0: the other end is gone. ret_passed: the descriptor
- * that came with it, or -1; NULL: none is taken.
+ * One message: its length, cut to the room there is; 0: the other end is gone. ret_passed: the descriptors
+ * that came with it, -1 for each of @count that did not; none is taken beyond.
  */
-ssize_t ayrei_socket_receive(int fd, void *message, size_t room, int *ret_passed);
+ssize_t ayrei_socket_receive(int fd, void *message, size_t room, int *ret_passed, size_t count);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,4 +56,12 @@ uint64_t ayrei_memory_available(void)
 	}
 	fclose(info);
 	return available == UINT64_MAX ? available : available + swap;
+}
+
+int ayrei_processors_usable(void)
+{
+	cpu_set_t set;
+
+	/* A machine of more than the set has room for has more than one. */
+	return sched_getaffinity(0, sizeof(set), &set) == -1 ? 2 : CPU_COUNT(&set);
 }

@@ -13,3 +13,5 @@ uint32_t ayrei_user(void);
 int32_t ayrei_own_process(void);
 /* Bytes of memory that the machine has to give, swap included; UINT64_MAX if there is no telling. */
 uint64_t ayrei_memory_available(void);
+/* That this thread may run on, 1 or more. */
+int ayrei_processors_usable(void);

@@ -15,12 +15,12 @@
 
 #include <ayre/topic.h>
 
+#include "sys/spin.h"
 #include "topic/directory.h"
 #include "topic/lane.h"
 #include "topic/large.h"
 #include "topic/member.h"
 #include "topic/shared.h"
-#include "topic/wait.h"
 
 struct ayre_publisher {
 	/* What every message needs. */

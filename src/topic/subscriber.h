@@ -16,6 +16,7 @@
 
 #include <ayre/topic.h>
 
+#include "sys/spin.h"
 #include "topic/directory.h"
 #include "topic/lane.h"
 #include "topic/shared.h"

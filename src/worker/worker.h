@@ -2,9 +2,14 @@
  * The handle of a worker, in the host.
  *
  *   worker.c          what it tells of itself
- *   worker_open.c     memory, the zygote, the module; and closing
- *   worker_process.c  the process of the next call: starting, hearing of it, ending it
- *   worker_call.c     a call
+ *   worker_open.c     the zygote, the module; and closing
+ *   worker_slot.c     places for processes: their memory and bells
+ *   worker_process.c  the processes in them: starting, hearing of them, ending them
+ *   worker_job.c      a call in a process: laid out, looked at, judged
+ *   worker_call.c     calls that are waited for
+ *   worker_submit.c   calls that are not: a descriptor tells
+ *   worker_freeze.c   replies that nobody can change any more
+ *   worker_poison.c   requests that processes died of
  *   worker_end.c      how processes end
  *   channel.h         what is shared with the zygote and its workers
  */
@@ -17,54 +22,153 @@
 
 #include <ayre/worker.h>
 
+#include "sys/spin.h"
 #include "worker/channel.h"
 
-/* The zygote has one worker at most, and says of it that it was started, and that it ended. */
-enum ayrei_worker_state {
-	AYREI_WORKER_NONE,
-	AYREI_WORKER_STARTING, /* ordered */
-	AYREI_WORKER_ALIVE,
-	AYREI_WORKER_ENDING, /* killed; the zygote has yet to say so */
-	AYREI_WORKER_GONE,   /* the zygote is: for good */
+/* Of a slot's process the zygote says that it was started, and that it ended, by turns. */
+enum ayrei_process_state {
+	AYREI_PROCESS_NONE,
+	AYREI_PROCESS_STARTING, /* ordered */
+	AYREI_PROCESS_ALIVE,
+	AYREI_PROCESS_ENDING, /* killed; the zygote has yet to say so */
+};
+
+enum ayrei_job_state {
+	AYREI_JOB_NONE,
+	AYREI_JOB_UNDER_WAY,
+	AYREI_JOB_ENDED,     /* its answer is there, and nobody has collected it */
+	AYREI_JOB_COLLECTED, /* and not given back */
+};
+
+/* A place for a process, which has memory and bells for it, and for the call that it serves. */
+struct ayrei_slot {
+	int requests_file, replies_file;
+	int call_bell[2], reply_bell[2]; /* reading, writing */
+	struct ayrei_requests *requests;
+	const struct ayrei_replies *replies; /* written by somebody else: each word is read once */
+
+	enum ayrei_process_state state;
+	int process;     /* pidfd; -1: none */
+	bool is_dirty;   /* a process had it before */
+	bool is_doomed;  /* it is to be killed as soon as it has started */
+	bool is_private; /* it has an input, and serves one call */
+	bool is_frozen;  /* stopped */
+	uint64_t served; /* calls that it got */
+
+	enum ayrei_job_state job;
+	int64_t begin_ns, deadline_ns;
+	int input; /* of the call, or -1 */
+	struct ayre_worker_answer answer;
 };
 
 struct ayre_worker {
 	struct ayre_worker_options options; /* with the defaults in their places */
-	int socket, call_bell, reply_bell;
-	int replies_file;
-	struct ayrei_requests *requests;
-	const struct ayrei_replies *replies;  /* written by somebody else: each word is read once */
-	size_t requests_bytes, replies_bytes; /* of the maps */
-
+	int socket;
 	pid_t zygote_pid;
-	int zygote; /* pidfds */
-	int process;
-	enum ayrei_worker_state state;
-	bool is_used;   /* by a call; the next one wants another process, unless it is kept */
-	bool is_doomed; /* it is to be killed as soon as it has started */
-	int64_t call_begin_ns;
+	int zygote;   /* pidfd */
+	bool is_lost; /* the zygote is: for good */
+
+	struct ayrei_slot *slots;
+	uint32_t slot_count, last, collected; /* slots: that was used last, collected from last */
+	size_t requests_bytes, replies_bytes; /* of the maps */
+	struct ayrei_spin spin;
+
+	/* For who does not wait: the socket, the reply bells, and a timer; -1: not asked for yet. */
+	int set, timer;
+	int64_t timer_ns;
+
+	uint32_t deaths_in_row;
+	int64_t pause_until_ns;
+	struct ayrei_poisons *poisons; /* NULL: none */
 
 	struct ayre_worker_info info;
 	struct ayre_worker_end end;
 };
 
+static inline bool ayrei_worker_keeps(const struct ayre_worker *worker)
+{
+	return worker->options.flags & AYRE_WORKER_KEEP;
+}
+
+/* --- worker.c --- */
+
+/* The deadline of a call that has none of its own. */
+int64_t ayrei_worker_deadline(const struct ayre_worker *worker);
+
+/* --- worker_slot.c --- */
+
+/* A memory file of a channel, sealed, with our map of it; writable: for us alone, or for the others. */
+int ayrei_channel_file(const char *name, size_t bytes, bool writable, void **ret_map);
+/* Memory files, maps and pipes for all of its slots. */
+int ayrei_worker_make_slots(struct ayre_worker *worker);
+void ayrei_worker_free_slots(struct ayre_worker *worker);
+
 /* --- worker_process.c --- */
 
+/* Starts a process in a slot that has none. input: a descriptor for it, or -1. */
+int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int input);
+/* Ends it, or will as soon as it is there; does not wait. */
+void ayrei_process_kill(struct ayrei_slot *slot);
+/* One has died, of a call or before there was any: it may be long until the next one is started. */
+void ayrei_process_note_death(struct ayre_worker *worker, bool was_used);
+/* Is it to be waited, until pause_until_ns, before one is started? */
+bool ayrei_worker_pauses(struct ayre_worker *worker);
+/* As many stand by as the options say, as far as there is room. */
+int ayrei_processes_stand_by(struct ayre_worker *worker);
 /*
  * Hears one report of the zygote, by an absolute deadline. 0, -ETIMEDOUT, -ENOTCONN: the zygote is gone; or
  * what no process could be made for.
  */
 int ayrei_worker_hear(struct ayre_worker *worker, int64_t deadline_ns);
-/* A process that has not been used, or is kept; it may still be starting. Errors as above. */
-int ayrei_worker_provide(struct ayre_worker *worker, int64_t deadline_ns);
-/* Waits until there is something to hear, or a bell was rung. 0 or -ETIMEDOUT. */
-int ayrei_worker_wait(struct ayre_worker *worker, int64_t deadline_ns);
-/* Ends the process, or will as soon as it is there; does not wait. */
-void ayrei_worker_kill(struct ayre_worker *worker);
+/* All that there is to hear, without waiting. 0 or a negative errno as above, but for -ETIMEDOUT. */
+int ayrei_worker_hear_all(struct ayre_worker *worker);
 /* The zygote is of no use any more: ends it, and all that it made. */
 void ayrei_worker_abandon(struct ayre_worker *worker);
+
+/* --- worker_job.c --- */
+
+/* 0, or why this call cannot be had, now or ever. */
+int ayrei_job_check(const struct ayre_worker *worker, const struct ayre_worker_job *job);
+/*
+ * A slot whose process has the call, or will. -EAGAIN: as many are under way as can be; -EBUSY: there is no
+ * process for it, and will be when something has been heard, or the pause is over.
+ */
+int ayrei_job_begin(struct ayre_worker *worker, const struct ayre_worker_job *job,
+                    struct ayrei_slot **ret_slot);
+/* Has it ended, as far as can be seen without waiting? Then its answer is there. */
+bool ayrei_job_look(struct ayre_worker *worker, struct ayrei_slot *slot);
+/*
+ * Its process ended, and how; NULL: none could be made. code: what the call comes to. Does nothing if none is
+ * under way.
+ */
+void ayrei_job_lose_process(struct ayre_worker *worker, struct ayrei_slot *slot,
+                            const struct ayre_worker_end *end, int code);
+/* The same, and who is late is given up. */
+bool ayrei_job_look_at(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t now_ns);
+/* Gives the slot back; a call that is under way ends with its process. */
+void ayrei_job_release(struct ayre_worker *worker, struct ayrei_slot *slot);
+/* The call's slot, in this state; NULL: there is none. */
+struct ayrei_slot *ayrei_job_find(struct ayre_worker *worker, uint64_t call,
+                                  enum ayrei_job_state state);
+/* From here on the process of this slot rings; true: look once more. */
+void ayrei_job_ask_for_bell(struct ayrei_slot *slot, bool asked);
+
+/* --- worker_submit.c --- */
+
+/* The descriptor of those who do not wait tells of what there is, and of the next deadline. */
+void ayrei_worker_arm(struct ayre_worker *worker);
+
+/* --- worker_poison.c --- */
+
+/* The call of this slot has ended its process. */
+void ayrei_poison_add(struct ayre_worker *worker, const struct ayrei_slot *slot);
+/* Have as many processes as may been ended by this one? */
+bool ayrei_poison_is(struct ayre_worker *worker, const struct ayre_worker_job *job);
 
 /* --- worker_end.c --- */
 
 /* What a process that has ended came to. status: as wait(2) has it. */
-void ayrei_worker_judge(const struct ayre_worker *worker, int status, struct ayre_worker_end *end);
+void ayrei_worker_judge(const struct ayre_worker *worker, const struct ayrei_replies *replies,
+                        int status, struct ayre_worker_end *end);
+/* What a process that says it dies says of it; false: it says nothing that makes sense. */
+bool ayrei_worker_believe(const struct ayrei_replies *replies, struct ayre_worker_end *end);

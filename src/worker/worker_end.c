@@ -1,10 +1,10 @@
 /*
  * How processes end.
  *
- * Invariant: that it died, and of which signal, is what the kernel told the zygote. What the process wrote
- * about it refines this and cannot contradict it: a signal that it names counts only if it died of that
- * one, or of a forbidden call, which is how one dies of a signal that may not be sent. All of it is
- * numbers; the words are ours.
+ * Invariant: that a process ended is true when it is told: the kernel said so to the zygote, or the process
+ * said that it dies, and was ended by the host then. Of which signal is what the kernel told, and where
+ * the process's own word came first, that; to what it died of it can always lie, and never to that it did.
+ * All of it is numbers; the words are ours.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -15,30 +15,38 @@
 
 #define SIGNAL_MAX 64
 
-/* It is dead: nobody writes the page any more. */
-static bool read_record(const struct ayre_worker *worker, int signal, struct ayrei_crash *ret_crash)
+/* Each word is read once: who wrote it may be alive. */
+static bool read_record(const struct ayrei_replies *replies, struct ayrei_crash *ret_crash)
 {
-	const struct ayrei_replies *replies = worker->replies;
+	const struct ayrei_crash *crash = &replies->crash;
 
 	if (!__atomic_load_n(&replies->has_crashed, __ATOMIC_ACQUIRE))
 		return false;
-	memcpy(ret_crash, &replies->crash, sizeof(*ret_crash));
-	return ret_crash->signal > 0 && ret_crash->signal <= SIGNAL_MAX &&
-	       (ret_crash->signal == signal || signal == SIGSYS);
+	*ret_crash = (struct ayrei_crash){
+		.signal = __atomic_load_n(&crash->signal, __ATOMIC_RELAXED),
+		.code = __atomic_load_n(&crash->code, __ATOMIC_RELAXED),
+		.system_call = __atomic_load_n(&crash->system_call, __ATOMIC_RELAXED),
+		.has_address = __atomic_load_n(&crash->has_address, __ATOMIC_RELAXED),
+		.address = __atomic_load_n(&crash->address, __ATOMIC_RELAXED),
+	};
+	return ret_crash->signal > 0 && ret_crash->signal <= SIGNAL_MAX;
 }
 
-static void judge_record(const struct ayre_worker *worker, const struct ayrei_crash *crash,
+static void judge_record(const struct ayrei_replies *replies, const struct ayrei_crash *crash,
                          struct ayre_worker_end *end)
 {
+	bool stack = __atomic_load_n(&replies->is_out_of_stack, __ATOMIC_RELAXED);
+	bool memory = __atomic_load_n(&replies->is_out_of_memory, __ATOMIC_RELAXED);
+
 	end->signal = crash->signal;
 	end->has_address = crash->has_address;
 	end->address = crash->has_address ? crash->address : 0;
 	if (crash->signal == SIGSYS && crash->system_call >= 0) {
 		end->kind = AYRE_WORKER_FORBIDDEN;
 		end->system_call = crash->system_call;
-	} else if (crash->signal == SIGSEGV && worker->replies->is_out_of_stack) {
+	} else if (crash->signal == SIGSEGV && stack) {
 		end->kind = AYRE_WORKER_STACK;
-	} else if (worker->replies->is_out_of_memory) {
+	} else if (memory) {
 		end->kind = AYRE_WORKER_MEMORY;
 	}
 }
@@ -55,7 +63,19 @@ static bool is_out_of_time(const struct ayre_worker *worker, const struct ayre_w
 	       (end->signal == SIGXCPU || (end->signal == SIGKILL && end->cpu_ns >= limit_ns));
 }
 
-void ayrei_worker_judge(const struct ayre_worker *worker, int status, struct ayre_worker_end *end)
+bool ayrei_worker_believe(const struct ayrei_replies *replies, struct ayre_worker_end *end)
+{
+	struct ayrei_crash crash;
+
+	if (!read_record(replies, &crash))
+		return false;
+	end->kind = AYRE_WORKER_KILLED;
+	judge_record(replies, &crash, end);
+	return true;
+}
+
+void ayrei_worker_judge(const struct ayre_worker *worker, const struct ayrei_replies *replies,
+                        int status, struct ayre_worker_end *end)
 {
 	struct ayrei_child_end taken = {0};
 	struct ayrei_crash crash;
@@ -69,8 +89,10 @@ void ayrei_worker_judge(const struct ayre_worker *worker, int status, struct ayr
 	}
 	end->kind = AYRE_WORKER_KILLED;
 	end->signal = taken.status;
-	if (read_record(worker, taken.status, &crash))
-		judge_record(worker, &crash, end);
+	/* Of a forbidden call one dies by a signal that may not be sent, too. */
+	if (read_record(replies, &crash) &&
+	    (crash.signal == taken.status || taken.status == SIGSYS))
+		judge_record(replies, &crash, end);
 	else if (is_out_of_time(worker, end))
 		end->kind = AYRE_WORKER_CPU;
 }

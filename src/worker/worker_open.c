@@ -1,8 +1,8 @@
 /*
  * From a module to a zygote that has loaded it, and its end.
  *
- * Invariant: the zygote has nine descriptors, three of them of /dev/null, and no environment; nothing else of
- * the host is there. What is shared is made and sealed before it exists. On failure nothing is left.
+ * Invariant: the zygote begins with five descriptors, three of them of /dev/null, and no environment; nothing
+ * else of the host is there. On failure nothing is left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,10 +28,15 @@
 #define SECOND_NS       INT64_C(1000000000)
 #define TIMEOUT_DEFAULT (10 * SECOND_NS)
 #define BYTES_DEFAULT   (UINT64_C(64) << 20)
+#define INPUT_DEFAULT   (UINT64_C(1) << 30)
 #define BYTES_MAX       (UINT64_C(1) << 40)
 #define CPU_SECONDS_MAX (INT64_C(1) << 30)
 
 #define ALL_LAYERS ((1u << AYRE_LAYER_COUNT) - 1)
+
+#define SHARED_SPARE (UINT64_C(1) << 20)
+
+#define POISON_DEFAULT 2
 
 #define NUMBER_BYTES 24
 
@@ -44,8 +49,12 @@ static int take_options(struct ayre_worker_options *ours, const struct ayre_work
 	if (result < 0 || ours->flags & ~(uint32_t)AYRE_WORKER_KEEP ||
 	    ours->without & ~ALL_LAYERS || ours->cpu_ns < 0 || ours->timeout_ns < 0 ||
 	    ours->load_timeout_ns < 0 || ours->request_max > BYTES_MAX ||
-	    ours->reply_max > BYTES_MAX || (ours->read_count && !ours->reads) ||
-	    ours->cpu_ns > CPU_SECONDS_MAX * SECOND_NS)
+	    ours->reply_max > BYTES_MAX || ours->input_max > BYTES_MAX ||
+	    (ours->read_count && !ours->reads) || ours->cpu_ns > CPU_SECONDS_MAX * SECOND_NS ||
+	    ours->pause_max_ns < -1)
+		return -EINVAL;
+	if (ours->processes > AYRE_WORKER_PROCESSES_MAX ||
+	    (ours->spares > AYRE_WORKER_PROCESSES_MAX && ours->spares != AYRE_WORKER_NONE))
 		return -EINVAL;
 	if (ours->timeout_ns == 0)
 		ours->timeout_ns = TIMEOUT_DEFAULT;
@@ -55,75 +64,49 @@ static int take_options(struct ayre_worker_options *ours, const struct ayre_work
 		ours->request_max = BYTES_DEFAULT;
 	if (ours->reply_max == 0)
 		ours->reply_max = BYTES_DEFAULT;
+	if (ours->input_max == 0)
+		ours->input_max = INPUT_DEFAULT;
+	if (ours->processes == 0)
+		ours->processes = 1;
+	ours->spares = ours->spares == 0 ? 1 : ours->spares == AYRE_WORKER_NONE ? 0 : ours->spares;
+	if (ours->poison_max == 0)
+		ours->poison_max = POISON_DEFAULT;
+	if (ours->pause_max_ns == 0)
+		ours->pause_max_ns = SECOND_NS;
 	return 0;
 }
 
 /* --- what is shared --- */
 
-/* The head, the bytes, and one 0 behind them. */
-static size_t file_bytes(uint64_t most)
-{
-	size_t page = ayrei_page_bytes();
-
-	return (AYREI_CHANNEL_HEAD + (size_t)most + page) / page * page;
-}
-
-static int make_file(const char *name, size_t bytes, bool writable, void **ret_map)
-{
-	ayrei_auto_fd int fd = ayrei_memory_file(name);
-	int result = fd < 0 ? fd : ayrei_file_truncate(fd, bytes);
-
-	if (result == 0)
-		result = ayrei_map_shared(fd, bytes, writable, ret_map);
-	if (result < 0)
-		return result;
-	/* Who may write: from here on we alone, by the map that is there; or whoever has the file. */
-	result = ayrei_memory_file_seal(fd, writable, false);
-	if (result < 0) {
-		ayrei_unmap(*ret_map, bytes);
-		*ret_map = NULL;
-		return result;
-	}
-	return ayrei_take_fd(&fd);
-}
-
-/* The other ends, which are the zygote's alone. */
+/* What a zygote gets, and we keep nothing of but our end of the socket and a map of the page. */
 struct zygote_ends {
 	int fds[AYREI_CHANNEL_END];
+	struct ayrei_replies *word;
 };
 
 static int share(struct ayre_worker *worker, struct zygote_ends *ends)
 {
-	int pair[2], *fds = ends->fds, result;
+	int pair[2], *fds = ends->fds;
 	void *map = NULL;
+	int result = ayrei_socket_pair(pair);
 
-	result = ayrei_socket_pair(pair);
 	if (result == 0) {
 		worker->socket = pair[0];
 		fds[AYREI_CHANNEL_SOCKET] = pair[1];
-		result = ayrei_pipe_open(pair);
-	}
-	if (result >= 0) {
-		fds[AYREI_CHANNEL_CALL_BELL] = pair[0];
-		worker->call_bell = pair[1];
-		result = ayrei_pipe_open(pair);
-	}
-	if (result >= 0) {
-		worker->reply_bell = pair[0];
-		fds[AYREI_CHANNEL_REPLY_BELL] = pair[1];
-		result = fds[AYREI_CHANNEL_REQUESTS] =
-			make_file("ayre-requests", worker->requests_bytes, true, &map);
-		worker->requests = map;
-	}
-	if (result >= 0) {
-		map = NULL;
-		result = worker->replies_file =
-			make_file("ayre-replies", worker->replies_bytes, false, &map);
-		worker->replies = map;
+		result = fds[AYREI_CHANNEL_WORD] =
+			ayrei_channel_file("ayre-word", AYREI_CHANNEL_HEAD, false, &map);
+		ends->word = map;
 	}
 	for (int i = 0; result >= 0 && i <= 2; i++)
 		result = fds[i] = ayrei_file_open("/dev/null", O_RDWR, 0);
-	return result < 0 ? result : 0;
+	return result < 0 ? result : ayrei_worker_make_slots(worker);
+}
+
+static void let_go(struct zygote_ends *ends)
+{
+	for (int i = 0; i < AYREI_CHANNEL_END; i++)
+		ayrei_file_close(ends->fds[i]);
+	ayrei_unmap(ends->word, AYREI_CHANNEL_HEAD);
 }
 
 /* --- the zygote --- */
@@ -156,14 +139,13 @@ static int start_zygote(struct ayre_worker *worker, const struct zygote_ends *en
 
 	for (int i = 0; i < AYREI_CHANNEL_END; i++)
 		wires[i] = (struct ayrei_child_wire){.target = i, .source = ends->fds[i]};
-	wires[AYREI_CHANNEL_REPLIES].source = worker->replies_file;
 	result = ayrei_children_start(&child, 1, &failed);
 	if (result < 0)
 		return ayrei_fail(error, result, ayrei_child_step_name(child.step), child.path,
 		                  "the helper program of workers cannot be started");
 	worker->zygote = child.pidfd;
 	worker->zygote_pid = child.pid;
-	worker->state = AYREI_WORKER_NONE;
+	worker->is_lost = false;
 	return 0;
 }
 
@@ -209,6 +191,9 @@ static int fill_arguments(const struct ayre_worker_options *options, const char 
 	if (result < 0)
 		return ayrei_fail(error, result, "open", module, NULL);
 	arguments[AYREI_ZYGOTE_MEMORY] = number_text(options->memory_bytes);
+	/* And of each a page, and more. */
+	arguments[AYREI_ZYGOTE_SHARED] = number_text(options->request_max + options->reply_max +
+	                                             options->input_max + SHARED_SPARE);
 	arguments[AYREI_ZYGOTE_CPU] =
 		number_text((uint64_t)((options->cpu_ns + SECOND_NS - 1) / SECOND_NS));
 	arguments[AYREI_ZYGOTE_WITHOUT] = number_text(options->without);
@@ -239,8 +224,8 @@ static int pass_error(struct ayre_error *error, struct ayre_error *told)
 }
 
 /* It said nothing: what did it die of? */
-static int explain_death(const struct ayre_worker *worker, const char *module,
-                         struct ayre_error *error)
+static int explain_death(const struct ayre_worker *worker, const struct ayrei_replies *word,
+                         const char *module, struct ayre_error *error)
 {
 	struct ayre_worker_end end = {.cpu_ns = -1};
 	struct ayrei_child_end taken;
@@ -249,13 +234,13 @@ static int explain_death(const struct ayre_worker *worker, const char *module,
 	if (ayrei_wait_for(worker->zygote, AYREI_READABLE, ayrei_monotonic_ns() + SECOND_NS) <= 0 ||
 	    ayrei_child_look(worker->zygote, &taken) < 0)
 		return ayrei_fail(error, -EPIPE, "load", module, "its process says nothing");
-	ayrei_worker_judge(worker, taken.signaled ? taken.status : taken.status << 8, &end);
+	ayrei_worker_judge(worker, word, taken.signaled ? taken.status : taken.status << 8, &end);
 	return ayrei_fail(error, -EPIPE, "load", module, "its process ended while it loaded: %s",
 	                  ayre_worker_end_text(&end, text, sizeof(text)));
 }
 
-static int await_module(struct ayre_worker *worker, const char *module, int64_t deadline_ns,
-                        struct ayre_error *error)
+static int await_module(const struct ayre_worker *worker, const struct ayrei_replies *word,
+                        const char *module, int64_t deadline_ns, struct ayre_error *error)
 {
 	struct ayrei_report report;
 	int ready = ayrei_wait_for(worker->socket, AYREI_READABLE, deadline_ns);
@@ -264,9 +249,9 @@ static int await_module(struct ayre_worker *worker, const char *module, int64_t 
 	if (ready <= 0)
 		return ayrei_fail(error, ready < 0 ? ready : -ETIMEDOUT, "load", module,
 		                  "a constructor does not return");
-	length = ayrei_socket_receive(worker->socket, &report, sizeof(report), NULL);
+	length = ayrei_socket_receive(worker->socket, &report, sizeof(report), NULL, 0);
 	if (length != (ssize_t)sizeof(report))
-		return explain_death(worker, module, error);
+		return explain_death(worker, word, module, error);
 	if (report.kind == AYREI_REPORT_FAILED)
 		return pass_error(error, &report.error);
 	return report.kind == AYREI_REPORT_LOADED
@@ -278,18 +263,31 @@ static int await_module(struct ayre_worker *worker, const char *module, int64_t 
 static int await_process(struct ayre_worker *worker, const char *module, int64_t deadline_ns,
                          struct ayre_error *error)
 {
+	struct ayrei_slot *slot = &worker->slots[0];
 	struct ayre_error told;
-	int result = ayrei_worker_provide(worker, deadline_ns);
-	char text[160];
+	char text[160], bytes[64];
+	int result;
 
-	while (result == 0 && worker->state != AYREI_WORKER_NONE &&
-	       !__atomic_load_n(&worker->replies->is_confined, __ATOMIC_ACQUIRE))
-		result = ayrei_worker_wait(worker, deadline_ns);
+	ayrei_job_ask_for_bell(slot, true);
+	result = ayrei_process_start(worker, slot, -1);
+	while (result == 0 && worker->info.ends == 0 && slot->state != AYREI_PROCESS_NONE &&
+	       !__atomic_load_n(&slot->replies->is_confined, __ATOMIC_ACQUIRE)) {
+		const int fds[] = {worker->socket, slot->reply_bell[0]};
+
+		result = ayrei_wait_for_any(fds, 2, deadline_ns);
+		(void)!ayrei_pipe_try_read(slot->reply_bell[0], bytes, sizeof(bytes));
+		result = result < 0    ? result
+		         : result == 0 ? -ETIMEDOUT
+		                       : ayrei_worker_hear_all(worker);
+	}
+	ayrei_job_ask_for_bell(slot, false);
+	if (result == 0 && worker->info.ends == 0 && slot->state == AYREI_PROCESS_NONE)
+		result = -EAGAIN;
 	if (result < 0)
 		return ayrei_fail(error, result, "start", module, "no process can be had for it");
-	if (worker->state != AYREI_WORKER_NONE)
+	if (worker->info.ends == 0)
 		return 0;
-	memcpy(&told, &worker->replies->error, sizeof(told));
+	memcpy(&told, &slot->replies->error, sizeof(told));
 	if (worker->end.status == AYREI_WORKER_UNCONFINED)
 		return pass_error(error, &told);
 	return ayrei_fail(error, -EPIPE, "start", module, "%s",
@@ -307,24 +305,26 @@ static struct ayre_worker *new_worker(const struct ayre_worker_options *options)
 	*worker = (struct ayre_worker){
 		.options = *options,
 		.socket = -1,
-		.call_bell = -1,
-		.reply_bell = -1,
-		.replies_file = -1,
 		.zygote = -1,
-		.process = -1,
-		.state = AYREI_WORKER_GONE,
-		.requests_bytes = file_bytes(options->request_max),
-		.replies_bytes = file_bytes(options->reply_max),
+		.is_lost = true,
+		.set = -1,
+		.timer = -1,
 	};
 	worker->end.system_call = -1;
 	worker->options.reads = NULL;
 	worker->options.read_count = 0;
+	/* On one processor who spins keeps the other from running. */
+	if (ayrei_processors_usable() < 2)
+		worker->options.spin_ns = AYRE_SPIN_NONE;
+	ayrei_spin_init(&worker->spin, worker->options.spin_ns);
 	return worker;
 }
 
-static int begin(struct ayre_worker *worker, char *const *arguments, struct ayre_error *error)
+static int begin(struct ayre_worker *worker, char *const *arguments, int64_t deadline_ns,
+                 struct ayre_error *error)
 {
-	struct zygote_ends ends;
+	const char *module = arguments[AYREI_ZYGOTE_MODULE];
+	struct zygote_ends ends = {.word = NULL};
 	int result;
 
 	for (int i = 0; i < AYREI_CHANNEL_END; i++)
@@ -335,7 +335,10 @@ static int begin(struct ayre_worker *worker, char *const *arguments, struct ayre
 	else
 		result = start_zygote(worker, &ends, arguments, error);
 	for (int i = 0; i < AYREI_CHANNEL_END; i++)
-		ayrei_file_close(ends.fds[i]);
+		ends.fds[i] = ayrei_file_close(ends.fds[i]);
+	if (result == 0)
+		result = await_module(worker, ends.word, module, deadline_ns, error);
+	let_go(&ends);
 	return result;
 }
 
@@ -351,9 +354,7 @@ static int open_with(const struct ayre_worker_options *options, char *const *arg
 		return ayrei_fail(error, -ENOMEM, "open", module, NULL);
 	if (options->load_timeout_ns < AYRE_NO_DEADLINE - now_ns)
 		deadline_ns = now_ns + options->load_timeout_ns;
-	result = begin(worker, arguments, error);
-	if (result == 0)
-		result = await_module(worker, module, deadline_ns, error);
+	result = begin(worker, arguments, deadline_ns, error);
 	if (result == 0)
 		result = await_process(worker, module, deadline_ns, error);
 	if (result < 0) {
@@ -385,31 +386,38 @@ int ayre_worker_open(const struct ayre_worker_options *given, const char *module
 	return result;
 }
 
-void ayre_worker_close(struct ayre_worker *worker)
+/* By their parent, so that they are not left to whoever takes orphans. */
+static void end_processes(struct ayre_worker *worker)
 {
-	int saved = errno;
-	int64_t soon;
+	int64_t soon = ayrei_monotonic_ns() + SECOND_NS;
+	bool are_there;
 
-	if (!worker)
-		return;
-	/* By its parent, so that it is not left to whoever takes orphans. */
-	ayrei_worker_kill(worker);
-	soon = ayrei_monotonic_ns() + SECOND_NS;
-	while (worker->state == AYREI_WORKER_STARTING || worker->state == AYREI_WORKER_ENDING) {
-		if (ayrei_worker_hear(worker, soon) < 0)
-			break;
-		ayrei_worker_kill(worker);
-	}
+	worker->options.spares = 0;
+	do {
+		are_there = false;
+		for (uint32_t i = 0; i < worker->slot_count; i++) {
+			ayrei_process_kill(&worker->slots[i]);
+			are_there |= worker->slots[i].state != AYREI_PROCESS_NONE;
+		}
+	} while (are_there && ayrei_worker_hear(worker, soon) == 0);
 	ayrei_worker_abandon(worker);
 	if (worker->zygote >= 0)
 		ayrei_child_reap(worker->zygote);
+}
+
+void ayre_worker_close(struct ayre_worker *worker)
+{
+	int saved = errno;
+
+	if (!worker)
+		return;
+	end_processes(worker);
 	ayrei_file_close(worker->zygote);
 	ayrei_file_close(worker->socket);
-	ayrei_file_close(worker->call_bell);
-	ayrei_file_close(worker->reply_bell);
-	ayrei_file_close(worker->replies_file);
-	ayrei_unmap(worker->requests, worker->requests_bytes);
-	ayrei_unmap((void *)(uintptr_t)worker->replies, worker->replies_bytes);
+	ayrei_file_close(worker->set);
+	ayrei_file_close(worker->timer);
+	ayrei_worker_free_slots(worker);
+	free(worker->poisons);
 	free(worker);
 	errno = saved;
 }

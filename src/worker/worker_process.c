@@ -1,8 +1,9 @@
 /*
- * The process of the next call.
+ * The processes in the slots.
  *
- * Invariant: the zygote reports in a fixed order, started and ended by turns. What does not fit, or is no
- * report, makes the zygote one that is not spoken with again: it may be what a constructor made of it.
+ * Invariant: of each slot the zygote reports in a fixed order, started and ended by turns. What does not fit,
+ * or is no report, makes the zygote one that is not spoken with again: it may be what a constructor made of
+ * it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -11,157 +12,252 @@
 #include "sys/child.h"
 #include "sys/event.h"
 #include "sys/file.h"
-#include "sys/pipe.h"
 #include "sys/socket.h"
 #include "worker/worker.h"
 
-void ayrei_worker_kill(struct ayre_worker *worker)
+#define MILLISECOND_NS INT64_C(1000000)
+#define DEATHS_AT_ONCE 2 /* so many in a row before there is a pause */
+#define PAUSE_FIRST_NS MILLISECOND_NS
+#define PAUSE_MAX_NS   (1000 * MILLISECOND_NS)
+
+/* --- ending --- */
+
+void ayrei_process_kill(struct ayrei_slot *slot)
 {
-	worker->is_doomed = worker->state == AYREI_WORKER_STARTING;
-	if (worker->state != AYREI_WORKER_ALIVE)
+	slot->is_doomed |= slot->state == AYREI_PROCESS_STARTING;
+	if (slot->state != AYREI_PROCESS_ALIVE)
 		return;
-	(void)!ayrei_child_signal(worker->process, SIGKILL);
-	worker->state = AYREI_WORKER_ENDING;
+	(void)!ayrei_child_signal(slot->process, SIGKILL);
+	slot->state = AYREI_PROCESS_ENDING;
+}
+
+/* The process is no more. */
+static void empty(struct ayrei_slot *slot)
+{
+	slot->process = ayrei_file_close(slot->process);
+	slot->state = AYREI_PROCESS_NONE;
+	slot->is_doomed = false;
+	slot->is_private = false;
+	slot->is_frozen = false;
 }
 
 void ayrei_worker_abandon(struct ayre_worker *worker)
 {
-	if (worker->state != AYREI_WORKER_GONE) {
+	if (!worker->is_lost && worker->zygote >= 0) {
 		(void)!ayrei_child_signal_group(worker->zygote, worker->zygote_pid, SIGKILL);
 		(void)!ayrei_child_signal(worker->zygote, SIGKILL);
 	}
-	worker->state = AYREI_WORKER_GONE;
-	worker->process = ayrei_file_close(worker->process);
+	worker->is_lost = true;
+	for (uint32_t i = 0; i < worker->slot_count; i++)
+		empty(&worker->slots[i]);
 }
 
 static int lose(struct ayre_worker *worker)
 {
-	ayrei_worker_abandon(worker);
-	worker->end = (struct ayre_worker_end){
+	const struct ayre_worker_end end = {
 		.kind = AYRE_WORKER_LOST,
 		.system_call = -1,
-		.call = worker->is_used ? worker->info.calls : 0,
 		.cpu_ns = -1,
 		.max_rss_bytes = -1,
 	};
+
+	ayrei_worker_abandon(worker);
+	worker->end = end;
 	worker->info.ends++;
+	for (uint32_t i = 0; i < worker->slot_count; i++) {
+		struct ayrei_slot *slot = &worker->slots[i];
+
+		if (slot->job == AYREI_JOB_UNDER_WAY)
+			worker->end.call = slot->answer.call;
+		ayrei_job_lose_process(worker, slot, &end, -ENOTCONN);
+	}
 	return -ENOTCONN;
 }
 
-static int hear_started(struct ayre_worker *worker, const struct ayrei_report *report,
-                        int take_pidfd)
+/*
+ * Who dies again and again is started again after pauses. That is for processes that serve many calls, and
+ * for those that die before they have any: of the others each has died of its own call.
+ */
+void ayrei_process_note_death(struct ayre_worker *worker, bool was_used)
+{
+	int64_t most_ns = was_used ? worker->options.pause_max_ns : PAUSE_MAX_NS;
+	int64_t pause_ns;
+
+	if (was_used && !ayrei_worker_keeps(worker))
+		return;
+	worker->deaths_in_row++;
+	if (worker->deaths_in_row < DEATHS_AT_ONCE || most_ns < 0)
+		return;
+	pause_ns = PAUSE_FIRST_NS;
+	for (uint32_t i = DEATHS_AT_ONCE; i < worker->deaths_in_row && pause_ns < most_ns; i++)
+		pause_ns *= 2;
+	worker->pause_until_ns = ayrei_monotonic_ns() + (pause_ns < most_ns ? pause_ns : most_ns);
+}
+
+bool ayrei_worker_pauses(struct ayre_worker *worker)
+{
+	if (worker->pause_until_ns && worker->pause_until_ns <= ayrei_monotonic_ns())
+		worker->pause_until_ns = 0;
+	return worker->pause_until_ns;
+}
+
+/* --- starting --- */
+
+int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int input)
+{
+	const struct ayrei_order order = {
+		.slot = (uint32_t)(slot - worker->slots),
+		.call = slot->requests->call,
+		/* For one call it waits once, and may do so for long. */
+		.spin_ns = ayrei_worker_keeps(worker) && input < 0 ? worker->options.spin_ns
+	                                                           : AYRE_SPIN_NONE,
+	};
+	const int passed[AYREI_ORDER_FDS] = {
+		[AYREI_ORDER_REQUESTS] = slot->requests_file,
+		[AYREI_ORDER_REPLIES] = slot->replies_file,
+		[AYREI_ORDER_CALL_BELL] = slot->call_bell[0],
+		[AYREI_ORDER_REPLY_BELL] = slot->reply_bell[1],
+		[AYREI_ORDER_INPUT] = input,
+	};
+	int result = 0;
+
+	/* What the process before has left is not for this one. */
+	if (slot->is_dirty)
+		result = ayrei_file_clear(slot->replies_file, worker->replies_bytes);
+	if (result < 0)
+		return result;
+	if (ayrei_socket_send(worker->socket, &order, sizeof(order), passed,
+	                      input < 0 ? AYREI_ORDER_INPUT : AYREI_ORDER_FDS) < 0)
+		return lose(worker);
+	slot->state = AYREI_PROCESS_STARTING;
+	slot->is_dirty = true;
+	slot->is_private = input >= 0;
+	slot->served = 0;
+	worker->info.processes++;
+	return 0;
+}
+
+/* Is it there for the next call? */
+static bool stands_by(const struct ayrei_slot *slot)
+{
+	return (slot->state == AYREI_PROCESS_STARTING || slot->state == AYREI_PROCESS_ALIVE) &&
+	       slot->job == AYREI_JOB_NONE && !slot->is_doomed;
+}
+
+int ayrei_processes_stand_by(struct ayre_worker *worker)
+{
+	uint32_t standing = 0;
+
+	if (worker->is_lost)
+		return -ENOTCONN;
+	if (ayrei_worker_pauses(worker))
+		return 0;
+	for (uint32_t i = 0; i < worker->slot_count; i++)
+		standing += stands_by(&worker->slots[i]);
+	for (uint32_t i = 0; i < worker->slot_count && standing < worker->options.spares; i++) {
+		struct ayrei_slot *slot = &worker->slots[i];
+
+		if (slot->state != AYREI_PROCESS_NONE || slot->job != AYREI_JOB_NONE)
+			continue;
+		/* Whoever needs one will hear of it. */
+		if (ayrei_process_start(worker, slot, -1) < 0)
+			break;
+		standing++;
+	}
+	return worker->is_lost ? -ENOTCONN : 0;
+}
+
+/* --- hearing --- */
+
+static int hear_started(struct ayre_worker *worker, struct ayrei_slot *slot,
+                        const struct ayrei_report *report, int take_pidfd)
 {
 	ayrei_auto_fd int pidfd = take_pidfd;
+	bool was_doomed = slot->is_doomed;
 
 	if (report->code < 0) {
-		worker->state = AYREI_WORKER_NONE;
+		empty(slot);
 		worker->info.processes--;
-		return worker->is_doomed ? 0 : report->code;
+		if (!was_doomed)
+			ayrei_job_lose_process(worker, slot, NULL, report->code);
+		return 0;
 	}
 	/* It is one, and of a process that we may end. */
 	if (pidfd < 0 || ayrei_child_signal(pidfd, 0) == -EBADF)
 		return lose(worker);
-	worker->process = ayrei_take_fd(&pidfd);
-	worker->state = AYREI_WORKER_ALIVE;
-	if (worker->is_doomed)
-		ayrei_worker_kill(worker);
+	slot->process = ayrei_take_fd(&pidfd);
+	slot->state = AYREI_PROCESS_ALIVE;
+	if (was_doomed)
+		ayrei_process_kill(slot);
 	return 0;
 }
 
-static void hear_ended(struct ayre_worker *worker, const struct ayrei_report *report)
+/* Of one that we ended, whoever did so has said why; what the kernel counted is added. */
+static void complete(struct ayre_worker_end *end, const struct ayrei_slot *slot,
+                     const struct ayrei_report *report)
 {
-	bool was_killed = worker->state == AYREI_WORKER_ENDING;
-
-	worker->process = ayrei_file_close(worker->process);
-	worker->state = AYREI_WORKER_NONE;
-	/* Whoever killed it has said why. */
-	if (was_killed)
+	if (!end->kind || end->call != slot->answer.call)
 		return;
-	worker->end = (struct ayre_worker_end){
-		.call = worker->is_used ? worker->info.calls : 0,
+	end->cpu_ns = report->cpu_ns;
+	end->max_rss_bytes = report->max_rss_bytes;
+}
+
+static void hear_ended(struct ayre_worker *worker, struct ayrei_slot *slot,
+                       const struct ayrei_report *report)
+{
+	bool was_killed = slot->state == AYREI_PROCESS_ENDING;
+	struct ayre_worker_end end = {
+		.call = slot->job == AYREI_JOB_UNDER_WAY ? slot->answer.call : 0,
 		.cpu_ns = report->cpu_ns,
 		.max_rss_bytes = report->max_rss_bytes,
 	};
-	ayrei_worker_judge(worker, report->status, &worker->end);
+
+	empty(slot);
+	if (was_killed) {
+		complete(&worker->end, slot, report);
+		return;
+	}
+	ayrei_worker_judge(worker, slot->replies, report->status, &end);
+	/* It may have answered before. */
+	if (slot->job == AYREI_JOB_UNDER_WAY && ayrei_job_look(worker, slot))
+		return;
+	worker->end = end;
 	worker->info.ends++;
+	ayrei_process_note_death(worker, slot->served > 0);
+	ayrei_job_lose_process(worker, slot, &end, -EPIPE);
 }
 
 int ayrei_worker_hear(struct ayre_worker *worker, int64_t deadline_ns)
 {
 	struct ayrei_report report;
+	struct ayrei_slot *slot;
 	ayrei_auto_fd int passed = -1;
 	ssize_t length;
 	int ready;
 
-	if (worker->state == AYREI_WORKER_GONE)
+	if (worker->is_lost)
 		return -ENOTCONN;
 	ready = ayrei_wait_for(worker->socket, AYREI_READABLE, deadline_ns);
 	if (ready <= 0)
 		return ready < 0 ? ready : -ETIMEDOUT;
-	length = ayrei_socket_receive(worker->socket, &report, sizeof(report), &passed);
-	if (length != (ssize_t)sizeof(report))
+	length = ayrei_socket_receive(worker->socket, &report, sizeof(report), &passed, 1);
+	if (length != (ssize_t)sizeof(report) || report.slot >= worker->slot_count)
 		return lose(worker);
-	if (report.kind == AYREI_REPORT_STARTED && worker->state == AYREI_WORKER_STARTING)
-		return hear_started(worker, &report, ayrei_take_fd(&passed));
+	slot = &worker->slots[report.slot];
+	if (report.kind == AYREI_REPORT_STARTED && slot->state == AYREI_PROCESS_STARTING)
+		return hear_started(worker, slot, &report, ayrei_take_fd(&passed));
 	if (report.kind != AYREI_REPORT_ENDED ||
-	    (worker->state != AYREI_WORKER_ALIVE && worker->state != AYREI_WORKER_ENDING))
+	    (slot->state != AYREI_PROCESS_ALIVE && slot->state != AYREI_PROCESS_ENDING))
 		return lose(worker);
-	hear_ended(worker, &report);
-	return 0;
+	hear_ended(worker, slot, &report);
+	return ayrei_processes_stand_by(worker);
 }
 
-static int start(struct ayre_worker *worker)
-{
-	const struct ayrei_order order = {.call = worker->requests->call};
-	/* What the process before has left is not for this one. */
-	int result = ayrei_file_clear(worker->replies_file, worker->replies_bytes);
-
-	if (result < 0)
-		return result;
-	if (ayrei_socket_send(worker->socket, &order, sizeof(order), -1) < 0)
-		return lose(worker);
-	worker->state = AYREI_WORKER_STARTING;
-	worker->is_used = false;
-	worker->is_doomed = false;
-	worker->info.processes++;
-	return 0;
-}
-
-/* What there is to hear of a process that is kept, without waiting. */
-static int hear_all(struct ayre_worker *worker)
+int ayrei_worker_hear_all(struct ayre_worker *worker)
 {
 	int result = 0;
 
-	while (result == 0 && worker->state != AYREI_WORKER_NONE)
+	while (result == 0)
 		result = ayrei_worker_hear(worker, 0);
 	return result == -ETIMEDOUT ? 0 : result;
-}
-
-int ayrei_worker_provide(struct ayre_worker *worker, int64_t deadline_ns)
-{
-	bool is_kept = worker->options.flags & AYRE_WORKER_KEEP;
-	int result = hear_all(worker);
-
-	if (worker->is_used && !is_kept)
-		ayrei_worker_kill(worker);
-	while (result == 0 && (worker->state == AYREI_WORKER_ENDING ||
-	                       (worker->state == AYREI_WORKER_STARTING && worker->is_doomed)))
-		result = ayrei_worker_hear(worker, deadline_ns);
-	if (result == 0 && worker->state == AYREI_WORKER_NONE)
-		result = start(worker);
-	return result;
-}
-
-int ayrei_worker_wait(struct ayre_worker *worker, int64_t deadline_ns)
-{
-	const int fds[] = {worker->socket, worker->reply_bell};
-	int ready = ayrei_wait_for_any(fds, 2, deadline_ns);
-	char bytes[64];
-
-	if (ready <= 0)
-		return ready < 0 ? ready : -ETIMEDOUT;
-	/* A hint, of which there may be any number. */
-	(void)!ayrei_pipe_try_read(worker->reply_bell, bytes, sizeof(bytes));
-	ready = ayrei_wait_for(worker->socket, AYREI_READABLE, 0);
-	return ready > 0 ? ayrei_worker_hear(worker, 0) : ready;
 }

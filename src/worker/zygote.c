@@ -2,11 +2,11 @@
  * The helper program of ayre_worker_open(): loads one module, and makes a worker of itself whenever the
  * host asks for one.
  *
- * usage: ayre-zygote MODULE MEMORY CPU WITHOUT [READ]...
+ * usage: ayre-zygote MODULE MEMORY SHARED CPU WITHOUT [READ]...
  *
  * Invariant: nothing of the module runs before all that can be given up then has been. It is one
- * thread, which has at most one worker, and ends when the host's end of the socket does: then the
- * kernel ends the worker.
+ * thread, which has nothing of what it passes on to its workers, and ends when the host's end of the socket
+ * does: then the kernel ends the workers.
  */
 #include "worker/zygote.h"
 
@@ -30,7 +30,7 @@ static void __attribute__((noreturn)) give_up(const struct ayre_error *error)
 {
 	struct ayrei_report report = {.kind = AYREI_REPORT_FAILED, .error = *error};
 
-	(void)!ayrei_socket_send(AYREI_CHANNEL_SOCKET, &report, sizeof(report), -1);
+	(void)!ayrei_socket_send(AYREI_CHANNEL_SOCKET, &report, sizeof(report), NULL, 0);
 	_exit(EXIT_FAILURE);
 }
 
@@ -42,7 +42,7 @@ static void __attribute__((noreturn)) give_up_at(const char *step, int code)
 	give_up(&error);
 }
 
-static void *map_file(int fd, bool writable, size_t *ret_bytes)
+void *ayrei_zygote_map(int fd, bool writable, size_t *ret_bytes)
 {
 	struct stat status;
 	void *address;
@@ -65,6 +65,7 @@ static void read_arguments(struct ayrei_zygote *zygote, int count, char **argume
 	}
 	zygote->module = arguments[AYREI_ZYGOTE_MODULE];
 	zygote->memory_bytes = strtoull(arguments[AYREI_ZYGOTE_MEMORY], NULL, 10);
+	zygote->shared_bytes = strtoull(arguments[AYREI_ZYGOTE_SHARED], NULL, 10);
 	zygote->cpu_seconds = (uint32_t)strtoul(arguments[AYREI_ZYGOTE_CPU], NULL, 10);
 	zygote->without = (uint32_t)strtoul(arguments[AYREI_ZYGOTE_WITHOUT], NULL, 10);
 	zygote->reads = (const char *const *)arguments + AYREI_ZYGOTE_READS;
@@ -74,6 +75,7 @@ static void read_arguments(struct ayrei_zygote *zygote, int count, char **argume
 static void begin(struct ayrei_zygote *zygote)
 {
 	struct ayre_error error;
+	size_t bytes;
 	int result = zygote->address_space = ayrei_address_space_open();
 
 	if (result >= 0)
@@ -81,9 +83,8 @@ static void begin(struct ayrei_zygote *zygote)
 	if (result < 0)
 		give_up_at("begin", result);
 	zygote->pid = ayrei_own_process();
-	zygote->requests = map_file(AYREI_CHANNEL_REQUESTS, false, &zygote->requests_bytes);
-	zygote->replies = map_file(AYREI_CHANNEL_REPLIES, true, &zygote->replies_bytes);
-	result = ayrei_zygote_tell_crashes(zygote->replies);
+	zygote->word = ayrei_zygote_map(AYREI_CHANNEL_WORD, true, &bytes);
+	result = ayrei_zygote_tell_crashes(zygote->word);
 	if (result < 0)
 		give_up_at("signals", result);
 	if (ayrei_zygote_lock(zygote, &error) < 0)
@@ -101,73 +102,98 @@ static void load(struct ayrei_zygote *zygote)
 		ayrei_fail(&error, -ELIBBAD, "load", zygote->module, "%s", reason ? reason : "");
 		give_up(&error);
 	}
+	zygote->mapped_bytes = ayrei_address_space_read(zygote->address_space);
+	zygote->address_space = ayrei_file_close(zygote->address_space);
 }
 
 /* --- orders --- */
 
-/* A worker and its pidfd; -1: there is none. */
+/* By slot: a worker and its pidfd; 0: there is none. */
 struct child {
 	pid_t pid;
 	int pidfd;
 };
 
-static void report(const struct ayrei_report *report, int passed)
+static struct child children[AYREI_SLOTS_MAX];
+
+static void report(const struct ayrei_report *report, const int *passed)
 {
-	if (ayrei_socket_send(AYREI_CHANNEL_SOCKET, report, sizeof(*report), passed) < 0)
+	if (ayrei_socket_send(AYREI_CHANNEL_SOCKET, report, sizeof(*report), passed,
+	                      passed ? 1 : 0) < 0)
 		_exit(EXIT_FAILURE);
 }
 
 static void start_worker(const struct ayrei_zygote *zygote, const struct ayrei_order *order,
-                         struct child *child)
+                         const int *fds)
 {
-	struct ayrei_report started = {.kind = AYREI_REPORT_STARTED};
+	struct child *child = &children[order->slot];
+	struct ayrei_report started = {.kind = AYREI_REPORT_STARTED, .slot = order->slot};
+	int pidfd = -1;
+	pid_t pid = ayrei_child_fork_watched(&pidfd);
 
-	child->pid = ayrei_child_fork_watched(&child->pidfd);
-	if (child->pid == 0)
-		ayrei_zygote_serve(zygote, order->call);
-	if (child->pid < 0) {
-		started.code = child->pid;
-		child->pidfd = -1;
-	}
-	report(&started, child->pidfd);
+	if (pid == 0)
+		ayrei_zygote_serve(zygote, order, fds);
+	if (pid < 0)
+		started.code = pid;
+	else
+		*child = (struct child){.pid = pid, .pidfd = pidfd};
+	report(&started, pid < 0 ? NULL : &pidfd);
 }
 
-static void end_worker(struct child *child)
+static void tell_end(pid_t pid, struct ayrei_report *ended)
+{
+	for (uint32_t i = 0; i < AYREI_SLOTS_MAX; i++) {
+		if (children[i].pid != pid)
+			continue;
+		ayrei_file_close(children[i].pidfd);
+		children[i].pid = 0;
+		ended->slot = i;
+		report(ended, NULL);
+	}
+}
+
+static void tell_ends(void)
 {
 	struct ayrei_report ended = {.kind = AYREI_REPORT_ENDED};
+	pid_t pid;
 
-	if (ayrei_child_take(child->pid, &ended.status, &ended.cpu_ns, &ended.max_rss_bytes) < 0)
-		return;
-	child->pidfd = ayrei_file_close(child->pidfd);
-	report(&ended, -1);
+	while ((pid = ayrei_child_take_any(&ended.status, &ended.cpu_ns, &ended.max_rss_bytes)) > 0)
+		tell_end(pid, &ended);
 }
 
-static void take_order(const struct ayrei_zygote *zygote, struct child *child)
+static void take_order(const struct ayrei_zygote *zygote)
 {
 	struct ayrei_order order;
-	ssize_t length = ayrei_socket_receive(AYREI_CHANNEL_SOCKET, &order, sizeof(order), NULL);
+	int fds[AYREI_ORDER_FDS];
+	ssize_t length = ayrei_socket_receive(AYREI_CHANNEL_SOCKET, &order, sizeof(order), fds,
+	                                      AYREI_ORDER_FDS);
 
 	if (length == -EAGAIN)
 		return;
 	/* The host is gone, or wants one too many. */
-	if (length != (ssize_t)sizeof(order) || child->pidfd >= 0)
+	if (length != (ssize_t)sizeof(order) || order.slot >= AYREI_SLOTS_MAX ||
+	    children[order.slot].pid)
 		_exit(EXIT_SUCCESS);
-	start_worker(zygote, &order, child);
+	start_worker(zygote, &order, fds);
+	for (int i = 0; i < AYREI_ORDER_FDS; i++)
+		ayrei_file_close(fds[i]);
 }
 
 static void __attribute__((noreturn)) take_orders(const struct ayrei_zygote *zygote)
 {
-	struct child child = {.pidfd = -1};
-
 	for (;;) {
-		/* A worker's end comes before the next order. */
-		int fds[] = {AYREI_CHANNEL_SOCKET, child.pidfd};
+		int fds[1 + AYREI_SLOTS_MAX] = {AYREI_CHANNEL_SOCKET};
+		int count = 1;
 
-		if (ayrei_wait_for_any(fds, child.pidfd < 0 ? 1 : 2, INT64_MAX) < 0)
+		for (int i = 0; i < AYREI_SLOTS_MAX; i++)
+			if (children[i].pid)
+				fds[count++] = children[i].pidfd;
+		if (ayrei_wait_for_any(fds, count, INT64_MAX) < 0)
 			_exit(EXIT_FAILURE);
-		if (child.pidfd >= 0)
-			end_worker(&child);
-		take_order(zygote, &child);
+		/* A worker's end comes before the next order for its slot. */
+		if (count > 1)
+			tell_ends();
+		take_order(zygote);
 	}
 }
 
@@ -179,6 +205,6 @@ int main(int argument_count, char **arguments)
 	read_arguments(&zygote, argument_count, arguments);
 	begin(&zygote);
 	load(&zygote);
-	report(&loaded, -1);
+	report(&loaded, NULL);
 	take_orders(&zygote);
 }

@@ -18,27 +18,32 @@
 struct ayrei_zygote {
 	const char *module;
 	uint64_t memory_bytes;
+	uint64_t shared_bytes; /* that a worker maps of what the host passes, at most */
 	uint32_t cpu_seconds;
 	uint32_t without;
 	const char *const *reads;
 	size_t read_count;
 
-	void *handle;      /* of the module */
-	int address_space; /* to be read: how much is mapped */
+	void *handle;         /* of the module */
+	int address_space;    /* to be read: how much is mapped */
+	int64_t mapped_bytes; /* when the module had been loaded */
 	int32_t pid;
-	const struct ayrei_requests *requests;
-	struct ayrei_replies *replies;
-	size_t requests_bytes, replies_bytes; /* of the files */
+	struct ayrei_replies *word; /* its own last one */
 };
 
 /* All that can be given up before the module is loaded. */
 int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *error);
 
-/* In a worker: does not return. call: the number that is not to be served. */
-void ayrei_zygote_serve(const struct ayrei_zygote *zygote, uint64_t call) __attribute__((noreturn));
+/* In a worker, with what came with the order: does not return. */
+void ayrei_zygote_serve(const struct ayrei_zygote *zygote, const struct ayrei_order *order,
+                        const int fds[static AYREI_ORDER_FDS]) __attribute__((noreturn));
 
-/* From now on a crash is told there. */
+/* A whole file; on failure it ends this process. */
+void *ayrei_zygote_map(int fd, bool writable, size_t *ret_bytes);
+
+/* From now on a crash is told there, and to whom waits at this bell; -1: nobody. */
 int ayrei_zygote_tell_crashes(struct ayrei_replies *replies);
+void ayrei_zygote_tell_crashes_to(struct ayrei_replies *replies, int bell);
 
 /* Was an allocation refused? */
 bool ayrei_zygote_heap_is_full(void);

@@ -14,6 +14,7 @@
 #define GUARD_BYTES (UINT64_C(1) << 20)
 
 static struct ayrei_replies *page;
+static int bell = -1;
 static uint64_t stack_low, stack_high;
 
 static void tell(const struct ayrei_crash *crash)
@@ -23,6 +24,9 @@ static void tell(const struct ayrei_crash *crash)
 	page->is_out_of_stack =
 		crash->has_address && crash->address >= stack_low && crash->address < stack_high;
 	__atomic_store_n(&page->has_crashed, 1, __ATOMIC_RELEASE);
+	/* At once, and not when all memory has been given back: that takes its time. */
+	if (bell >= 0)
+		(void)!write(bell, "x", 1);
 }
 
 /* Of the main thread, which is the only one. */
@@ -44,10 +48,16 @@ static int find_stack(void)
 	return 0;
 }
 
+void ayrei_zygote_tell_crashes_to(struct ayrei_replies *replies, int reply_bell)
+{
+	page = replies;
+	bell = reply_bell;
+}
+
 int ayrei_zygote_tell_crashes(struct ayrei_replies *replies)
 {
 	int result = find_stack();
 
-	page = replies;
+	ayrei_zygote_tell_crashes_to(replies, -1);
 	return result < 0 ? result : ayrei_crash_catch(tell);
 }

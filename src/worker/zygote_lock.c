@@ -16,8 +16,8 @@
 #include "worker/filter.h"
 #include "worker/zygote.h"
 
-/* The loader's descriptors come and go: there are few at a time. */
-#define DESCRIPTORS_MAX 64
+/* The loader's descriptors come and go; then there is one for each worker, and what comes with an order. */
+#define DESCRIPTORS_MAX (AYREI_SLOTS_MAX + 64)
 
 #define STACK_BYTES (UINT64_C(8) << 20)
 
@@ -81,7 +81,9 @@ static int lay_limits(struct ayrei_confinement *confinement)
 		return result;
 	if (confinement->mapped_bytes < 0)
 		return (int)confinement->mapped_bytes;
-	return ayrei_limit_lower(RLIMIT_AS, memory_bytes + (uint64_t)confinement->mapped_bytes);
+	/* It is of its workers too, before they have lower ones. */
+	memory_bytes += (uint64_t)confinement->mapped_bytes + locking->shared_bytes;
+	return ayrei_limit_lower(RLIMIT_AS, memory_bytes);
 }
 
 static int lay_seccomp(struct ayrei_confinement *confinement)
@@ -106,13 +108,7 @@ static const struct ayrei_confine_step steps[] = {
 int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *error)
 {
 	const int keep[] = {
-		0,
-		1,
-		2,
-		AYREI_CHANNEL_SOCKET,
-		AYREI_CHANNEL_CALL_BELL,
-		AYREI_CHANNEL_REPLY_BELL,
-		zygote->address_space,
+		0, 1, 2, AYREI_CHANNEL_SOCKET, zygote->address_space,
 	};
 	struct ayrei_confinement confinement = {
 		.options = {.without = zygote->without,

@@ -11,25 +11,49 @@
 #include <ayre/module.h>
 
 #include "base/error.h"
+#include "sys/cpu.h"
+#include "sys/file.h"
+#include "sys/map.h"
 #include "sys/privilege.h"
+#include "sys/spin.h"
 #include "worker/confine.h"
 #include "worker/zygote.h"
 
-static int confine(const struct ayrei_zygote *zygote, struct ayre_error *error)
+typedef int module_function(const struct ayre_request *request, struct ayre_reply *reply);
+
+/* What a worker works with. */
+struct service {
+	const struct ayrei_zygote *zygote;
+	const struct ayrei_requests *requests;
+	struct ayrei_replies *replies;
+	int call_bell, reply_bell;
+	const void *input;
+	size_t input_bytes, shared_bytes;
+	struct ayrei_spin spin;
+
+	/* That was asked for last, and what it is. */
+	uint32_t function_number;
+	module_function *function;
+};
+
+static int confine(const struct service *service, struct ayre_error *error)
 {
-	static const int keep[] = {0, 1, 2, AYREI_CHANNEL_CALL_BELL, AYREI_CHANNEL_REPLY_BELL};
+	const struct ayrei_zygote *zygote = service->zygote;
+	const int keep[] = {0, 1, 2, service->call_bell, service->reply_bell};
 	struct ayrei_confinement confinement = {
 		.options = {.flags = AYRE_CONFINE_REPORT,
 	                    .without = zygote->without,
 	                    .keep = keep,
 	                    .keep_count = sizeof(keep) / sizeof(*keep),
 	                    .memory_bytes = zygote->memory_bytes},
-		.mapped_bytes = ayrei_address_space_read(zygote->address_space),
+		.mapped_bytes = zygote->mapped_bytes,
 	};
 	int result = ayrei_die_with_parent(zygote->pid);
 
 	if (result < 0)
 		return ayrei_fail(error, result, "confine", "parent", NULL);
+	if (confinement.mapped_bytes >= 0)
+		confinement.mapped_bytes += (int64_t)service->shared_bytes;
 	if (zygote->cpu_seconds > 0)
 		result = ayrei_limit_cpu(zygote->cpu_seconds);
 	/* The host's own limit may be lower, and then is the one that counts. */
@@ -38,44 +62,79 @@ static int confine(const struct ayrei_zygote *zygote, struct ayre_error *error)
 	return ayrei_confine_all(&confinement, error);
 }
 
-static void ring(void)
+static void ring(const struct service *service)
 {
 	static const char byte = 'r';
 
-	(void)!write(AYREI_CHANNEL_REPLY_BELL, &byte, 1);
+	ayrei_fence_full();
+	if (__atomic_load_n(&service->requests->is_asleep, __ATOMIC_RELAXED))
+		(void)!write(service->reply_bell, &byte, 1);
 }
 
-/* Returns once there is a call of another number. */
-static void await_call(const struct ayrei_requests *requests, uint64_t served)
+static bool is_new(const struct service *service, uint64_t served)
 {
+	return __atomic_load_n(&service->requests->call, __ATOMIC_ACQUIRE) != served;
+}
+
+static void sleep_until_new(const struct service *service, uint64_t served)
+{
+	struct ayrei_replies *replies = service->replies;
 	char bytes[64];
 
-	while (__atomic_load_n(&requests->call, __ATOMIC_ACQUIRE) == served) {
-		ssize_t length = read(AYREI_CHANNEL_CALL_BELL, bytes, sizeof(bytes));
+	__atomic_store_n(&replies->is_asleep, 1, __ATOMIC_RELAXED);
+	ayrei_fence_full();
+	while (!is_new(service, served)) {
+		ssize_t length = read(service->call_bell, bytes, sizeof(bytes));
 
 		/* The host is gone. */
 		if (length == 0 || (length < 0 && errno != EINTR))
 			_exit(0);
 	}
+	__atomic_store_n(&replies->is_asleep, 0, __ATOMIC_RELAXED);
 }
 
-static uint32_t call(const struct ayrei_zygote *zygote, int32_t *ret_result, uint64_t *ret_bytes)
+/* Returns once there is a call of another number. */
+static void await_call(struct service *service, uint64_t served)
 {
-	const struct ayrei_requests *requests = zygote->requests;
-	struct ayrei_replies *replies = zygote->replies;
+	struct ayrei_spinning spinning = {.end_ns = INT64_MIN};
+	bool helped;
+
+	do {
+		helped = is_new(service, served);
+	} while (!helped && ayrei_spin_turn(&service->spin, &spinning, INT64_MAX));
+	if (!helped)
+		sleep_until_new(service, served);
+	ayrei_spin_learn(&service->spin, helped);
+}
+
+static module_function *find_function(struct service *service)
+{
+	const struct ayrei_requests *requests = service->requests;
+
+	if (service->function_number != requests->function_number) {
+		service->function_number = requests->function_number;
+		*(void **)&service->function = dlsym(service->zygote->handle, requests->function);
+	}
+	return service->function;
+}
+
+static uint32_t call(struct service *service, int32_t *ret_result, uint64_t *ret_bytes)
+{
+	const struct ayrei_requests *requests = service->requests;
 	const struct ayre_request request = {
 		.size = sizeof(request),
 		.data = (const char *)requests + AYREI_CHANNEL_HEAD,
 		.bytes = requests->bytes,
+		.input = service->input,
+		.input_bytes = service->input_bytes,
 	};
 	struct ayre_reply reply = {
 		.size = sizeof(reply),
-		.data = (char *)replies + AYREI_CHANNEL_HEAD,
+		.data = (char *)service->replies + AYREI_CHANNEL_HEAD,
 		.capacity = requests->capacity,
 	};
-	int (*function)(const struct ayre_request *, struct ayre_reply *) = NULL;
+	module_function *function = find_function(service);
 
-	*(void **)&function = dlsym(zygote->handle, requests->function);
 	if (!function)
 		return AYREI_REPLY_NO_FUNCTION;
 	*ret_result = function(&request, &reply);
@@ -83,24 +142,69 @@ static uint32_t call(const struct ayrei_zygote *zygote, int32_t *ret_result, uin
 	return reply.bytes > reply.capacity ? AYREI_REPLY_TOO_LARGE : AYREI_REPLY_RETURNED;
 }
 
-void ayrei_zygote_serve(const struct ayrei_zygote *zygote, uint64_t served)
+/* Privately, so that the function can do with it as it likes, and the file stays as it is. */
+static int map_input(struct service *service, int fd)
 {
-	struct ayrei_replies *replies = zygote->replies;
+	struct stat status;
+	void *address;
+	int result = ayrei_file_status(fd, &status);
 
-	if (confine(zygote, &replies->error) < 0)
+	if (result < 0 || status.st_size == 0)
+		return result;
+	result = ayrei_map_private(fd, (size_t)status.st_size, &address);
+	if (result < 0)
+		return result;
+	service->input = address;
+	service->input_bytes = (size_t)status.st_size;
+	service->shared_bytes += service->input_bytes;
+	return 0;
+}
+
+static void begin(struct service *service, const struct ayrei_order *order, const int *fds)
+{
+	size_t bytes;
+
+	service->call_bell = fds[AYREI_ORDER_CALL_BELL];
+	service->reply_bell = fds[AYREI_ORDER_REPLY_BELL];
+	service->requests = ayrei_zygote_map(fds[AYREI_ORDER_REQUESTS], false, &bytes);
+	service->shared_bytes = bytes;
+	service->replies = ayrei_zygote_map(fds[AYREI_ORDER_REPLIES], true, &bytes);
+	service->shared_bytes += bytes;
+	ayrei_zygote_tell_crashes_to(service->replies, service->reply_bell);
+	/* What belongs to the zygote is not for its workers. */
+	ayrei_unmap(service->zygote->word, AYREI_CHANNEL_HEAD);
+	ayrei_spin_init(&service->spin, order->spin_ns);
+}
+
+void ayrei_zygote_serve(const struct ayrei_zygote *zygote, const struct ayrei_order *order,
+                        const int fds[static AYREI_ORDER_FDS])
+{
+	struct service service = {.zygote = zygote};
+	struct ayrei_replies *replies;
+	uint64_t served = order->call;
+	int result;
+
+	begin(&service, order, fds);
+	replies = service.replies;
+	result = fds[AYREI_ORDER_INPUT] < 0 ? 0 : map_input(&service, fds[AYREI_ORDER_INPUT]);
+	if (result < 0)
+		ayrei_fail(&replies->error, result, "map", "input", NULL);
+	else
+		result = confine(&service, &replies->error);
+	if (result < 0)
 		_exit(AYREI_WORKER_UNCONFINED);
 	__atomic_store_n(&replies->is_confined, 1, __ATOMIC_RELEASE);
-	ring();
+	ring(&service);
 	for (;;) {
-		int32_t result = 0;
+		int32_t returned = 0;
 		uint64_t bytes = 0;
 
-		await_call(zygote->requests, served);
-		served = zygote->requests->call;
-		replies->state = call(zygote, &result, &bytes);
-		replies->result = result;
+		await_call(&service, served);
+		served = service.requests->call;
+		replies->state = call(&service, &returned, &bytes);
+		replies->result = returned;
 		replies->bytes = bytes;
 		__atomic_store_n(&replies->call, served, __ATOMIC_RELEASE);
-		ring();
+		ring(&service);
 	}
 }

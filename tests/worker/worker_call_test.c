@@ -29,16 +29,18 @@ static void replies_are_whole(void **state)
 	for_each_user(echo_sizes, WORKER(.flags = AYRE_WORKER_KEEP));
 }
 
+/* Besides those that served there is one that stands by, unless none is to. */
 static int count_processes(void *context)
 {
-	bool is_kept = context;
-	struct ayre_worker *worker =
-		open_module(WORKER(.flags = is_kept ? AYRE_WORKER_KEEP : 0), "module_functions");
+	const struct ayre_worker_options *options = context;
+	bool is_kept = options->flags & AYRE_WORKER_KEEP;
+	uint64_t spares = options->spares == AYRE_WORKER_NONE ? 0 : 1;
+	struct ayre_worker *worker = open_module(options, "module_functions");
 
 	for (uint32_t i = 1; i <= 5; i++)
 		require(call_number(worker, "count") == (is_kept ? i : 1));
 	require(info_of_worker(worker).calls == 5);
-	require(info_of_worker(worker).processes == (is_kept ? 1 : 5));
+	require(info_of_worker(worker).processes == (is_kept ? 1 : 5) + spares);
 	require(info_of_worker(worker).ends == 0);
 	require(end_of_worker(worker).kind == AYRE_WORKER_RUNNING);
 	ayre_worker_close(worker);
@@ -48,13 +50,16 @@ static int count_processes(void *context)
 static void each_call_has_a_fresh_process(void **state)
 {
 	(void)state;
-	for_each_user(count_processes, NULL);
+	for_each_user(count_processes, WORKER(.flags = 0));
+	for_each_user(count_processes, WORKER(.spares = AYRE_WORKER_NONE));
 }
 
 static void a_kept_process_serves_all_calls(void **state)
 {
 	(void)state;
-	for_each_user(count_processes, (void *)1);
+	for_each_user(count_processes, WORKER(.flags = AYRE_WORKER_KEEP));
+	for_each_user(count_processes,
+	              WORKER(.flags = AYRE_WORKER_KEEP, .spares = AYRE_WORKER_NONE));
 }
 
 /* What one call has left in memory no later one finds. */
@@ -180,15 +185,19 @@ static int end_before_it_starts(void *context)
 static void what_was_given_up_before_it_started_serves_nobody(void **state)
 {
 	(void)state;
-	for_each_user(end_before_it_starts, NULL);
-	for_each_user(end_before_it_starts, WORKER(.flags = AYRE_WORKER_KEEP));
+	for_each_user(end_before_it_starts,
+	              WORKER(.poison_max = AYRE_WORKER_NONE, .spares = AYRE_WORKER_NONE));
+	for_each_user(end_before_it_starts,
+	              WORKER(.flags = AYRE_WORKER_KEEP, .poison_max = AYRE_WORKER_NONE,
+	                     .spares = AYRE_WORKER_NONE));
 }
 
 static void deadlines_are_kept(void **state)
 {
 	(void)state;
-	for_each_user(keep_deadlines, NULL);
-	for_each_user(keep_deadlines, WORKER(.flags = AYRE_WORKER_KEEP));
+	for_each_user(keep_deadlines, WORKER(.poison_max = AYRE_WORKER_NONE));
+	for_each_user(keep_deadlines,
+	              WORKER(.flags = AYRE_WORKER_KEEP, .poison_max = AYRE_WORKER_NONE));
 }
 
 static void layers_can_be_done_without(void **state)
@@ -226,6 +235,10 @@ static void options_are_checked(void **state)
 	REFUSED(-EINVAL, .timeout_ns = -1);
 	REFUSED(-EINVAL, .load_timeout_ns = -1);
 	REFUSED(-EINVAL, .request_max = (UINT64_C(1) << 40) + 1);
+	REFUSED(-EINVAL, .input_max = (UINT64_C(1) << 40) + 1);
+	REFUSED(-EINVAL, .processes = AYRE_WORKER_PROCESSES_MAX + 1);
+	REFUSED(-EINVAL, .spares = AYRE_WORKER_PROCESSES_MAX + 1);
+	REFUSED(-EINVAL, .pause_max_ns = -2);
 	REFUSED(-EINVAL, .read_count = 1);
 	REFUSED(-ENOENT, .reads = missing, .read_count = 1);
 	assert_int_equal(ayre_worker_open(&(struct ayre_worker_options){0}, path, &worker, &error),

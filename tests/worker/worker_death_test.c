@@ -143,22 +143,23 @@ static void processor_time_is_limited(void **state)
 /* Neither processes nor descriptors, nor anything else that is counted. */
 static int die_often(void *context)
 {
-	struct ayre_worker *worker = open_module(NULL, "module_functions");
-	struct counts before, now;
+	struct counts before = take_counts(), now;
+	struct ayre_worker *worker = open_module(context, "module_functions");
 	int rounds = long_form() ? 10000 : 1000;
 	pid_t zygote = first_child_of(getpid());
 	char reply[4096];
 
-	(void)context;
-	/* The first crash ends the process that there is; from then on there is none between calls. */
-	require(call_text(worker, "die_segv", "x", reply) == -EPIPE);
-	before = take_counts();
-	for (int i = 1; i < rounds; i++)
+	for (int i = 0; i < rounds; i++) {
 		require(call_text(worker, i % 2 ? "die_abort" : "die_segv", "x", reply) == -EPIPE);
+		require(end_of_worker(worker).signal == (i % 2 ? SIGABRT : SIGSEGV));
+	}
 	require(info_of_worker(worker).ends == (uint64_t)rounds);
+	/* Besides its own it has a descriptor for each process that stands by or has yet to end. */
+	now = take_counts();
+	require(now.descriptors <= before.descriptors + 3 * 7 + 2);
+	ayre_worker_close(worker);
 	now = take_counts();
 	require(!counts_differ(&now, &before));
-	ayre_worker_close(worker);
 	require(kill(zygote, 0) == -1 && errno == ESRCH);
 	require(waitpid(-1, NULL, 0) == -1);
 	return 0;
@@ -167,7 +168,9 @@ static int die_often(void *context)
 static void a_thousand_crashes_leave_nothing(void **state)
 {
 	(void)state;
-	for_each_user(die_often, NULL);
+	for_each_user(die_often, WORKER(.poison_max = AYRE_WORKER_NONE));
+	for_each_user(die_often,
+	              WORKER(.poison_max = AYRE_WORKER_NONE, .spares = AYRE_WORKER_NONE));
 }
 
 /* The host dies without a word. */

@@ -1,0 +1,253 @@
+/*
+ * Calls that are not waited for: many are under way, and one descriptor tells of all of them.
+ *
+ * Invariant: whenever a function of ours has returned, the descriptor is readable if there is an answer that
+ * nobody has collected, or a deadline has passed. A bell that was heard where nobody collected is not lost:
+ * the timer, set to a time that has passed, stands for it.
+ */
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/options.h"
+#include "sys/event.h"
+#include "sys/file.h"
+#include "sys/pipe.h"
+#include "worker/worker.h"
+
+#define EVENTS_AT_ONCE 16
+#define AT_ONCE_NS     1
+
+/* Tags of the set, besides the numbers of slots. */
+#define TAG_SOCKET AYREI_SLOTS_MAX
+#define TAG_TIMER  (AYREI_SLOTS_MAX + 1)
+
+/* --- the descriptor --- */
+
+static int fill_set(const struct ayre_worker *worker, int set, int timer)
+{
+	int result = ayrei_set_add(set, worker->socket, AYREI_READABLE, TAG_SOCKET);
+
+	if (result == 0)
+		result = ayrei_set_add(set, timer, AYREI_READABLE, TAG_TIMER);
+	for (uint32_t i = 0; result == 0 && i < worker->slot_count; i++)
+		result = ayrei_set_add(set, worker->slots[i].reply_bell[0], AYREI_READABLE, i);
+	return result;
+}
+
+static int make_set(struct ayre_worker *worker)
+{
+	ayrei_auto_fd int set = -1;
+	ayrei_auto_fd int timer = -1;
+	int result;
+
+	if (worker->set >= 0)
+		return 0;
+	result = set = ayrei_set_open();
+	if (result >= 0)
+		result = timer = ayrei_timer_open();
+	if (result >= 0)
+		result = fill_set(worker, set, timer);
+	if (result < 0)
+		return result;
+	worker->set = ayrei_take_fd(&set);
+	worker->timer = ayrei_take_fd(&timer);
+	worker->timer_ns = INT64_MAX;
+	return 0;
+}
+
+int ayre_worker_fd(struct ayre_worker *worker)
+{
+	int result = make_set(worker);
+
+	if (result < 0)
+		return result;
+	ayrei_worker_arm(worker);
+	return worker->set;
+}
+
+/* When there is something to do that nothing else tells of. */
+static int64_t next_ns(struct ayre_worker *worker)
+{
+	int64_t next = ayrei_worker_pauses(worker) ? worker->pause_until_ns : INT64_MAX;
+
+	for (uint32_t i = 0; i < worker->slot_count; i++) {
+		const struct ayrei_slot *slot = &worker->slots[i];
+
+		if (slot->job == AYREI_JOB_ENDED)
+			return AT_ONCE_NS;
+		if (slot->job == AYREI_JOB_UNDER_WAY && slot->deadline_ns < next)
+			next = slot->deadline_ns;
+	}
+	return next > AT_ONCE_NS ? next : AT_ONCE_NS;
+}
+
+void ayrei_worker_arm(struct ayre_worker *worker)
+{
+	int64_t next;
+
+	if (worker->timer < 0)
+		return;
+	next = next_ns(worker);
+	if (next != worker->timer_ns && ayrei_timer_set(worker->timer, next) == 0)
+		worker->timer_ns = next;
+}
+
+/* --- beginning --- */
+
+int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job *given,
+                       uint64_t *ret_call)
+{
+	struct ayre_worker_job job;
+	struct ayrei_slot *slot;
+	int result = given ? ayrei_options_copy(&job, sizeof(job), given) : -EINVAL;
+
+	if (result == 0 && job.deadline_ns == 0)
+		job.deadline_ns = ayrei_worker_deadline(worker);
+	if (result == 0 && job.reply_capacity == 0)
+		job.reply_capacity = worker->options.reply_max;
+	if (result == 0)
+		result = ayrei_job_check(worker, &job);
+	if (result == 0 && ayrei_poison_is(worker, &job))
+		result = -EBADMSG;
+	if (result == 0)
+		result = make_set(worker);
+	if (result == 0)
+		result = ayrei_job_begin(worker, &job, &slot);
+	if (result < 0) {
+		ayrei_worker_arm(worker);
+		return result == -EBUSY ? -EAGAIN : result;
+	}
+	ayrei_job_ask_for_bell(slot, true);
+	(void)!ayrei_processes_stand_by(worker);
+	(void)!ayrei_job_look(worker, slot);
+	if (ret_call)
+		*ret_call = slot->answer.call;
+	ayrei_worker_arm(worker);
+	return 0;
+}
+
+/* --- collecting --- */
+
+/* One that has ended, by turns. */
+static struct ayrei_slot *find_ended(struct ayre_worker *worker)
+{
+	int64_t now_ns = ayrei_monotonic_ns();
+
+	for (uint32_t i = 0; i < worker->slot_count; i++) {
+		uint32_t place = (worker->collected + 1 + i) % worker->slot_count;
+
+		if (ayrei_job_look_at(worker, &worker->slots[place], now_ns)) {
+			worker->collected = place;
+			return &worker->slots[place];
+		}
+	}
+	return NULL;
+}
+
+static bool is_under_way(const struct ayre_worker *worker)
+{
+	for (uint32_t i = 0; i < worker->slot_count; i++)
+		if (worker->slots[i].job == AYREI_JOB_UNDER_WAY)
+			return true;
+	return false;
+}
+
+static int hear_event(struct ayre_worker *worker, uint64_t tag)
+{
+	char bytes[4096];
+
+	if (tag == TAG_SOCKET)
+		return ayrei_worker_hear_all(worker);
+	/* A hint, of which there may be any number. */
+	if (tag < worker->slot_count)
+		(void)!ayrei_pipe_try_read(worker->slots[tag].reply_bell[0], bytes, sizeof(bytes));
+	return 0;
+}
+
+/* Hears what there is by then. 0, -ETIMEDOUT, or as hearing has it. */
+static int hear_events(struct ayre_worker *worker, int64_t deadline_ns)
+{
+	struct ayrei_event events[EVENTS_AT_ONCE];
+	int count = ayrei_set_wait(worker->set, events, EVENTS_AT_ONCE, deadline_ns);
+	int result = 0;
+
+	if (count <= 0)
+		return count < 0 ? count : -ETIMEDOUT;
+	for (int i = 0; i < count; i++) {
+		int heard = hear_event(worker, events[i].tag);
+
+		result = result < 0 ? result : heard;
+	}
+	return result;
+}
+
+static int give(struct ayrei_slot *slot, struct ayre_worker_answer *ret_answer)
+{
+	slot->job = AYREI_JOB_COLLECTED;
+	return ayrei_result_copy(ret_answer, &slot->answer, sizeof(slot->answer));
+}
+
+static int collect(struct ayre_worker *worker, int64_t deadline_ns,
+                   struct ayre_worker_answer *ret_answer)
+{
+	struct ayrei_spinning spinning = {.end_ns = INT64_MIN};
+	struct ayrei_slot *slot;
+	int result = 0;
+
+	while (!(slot = find_ended(worker))) {
+		if (result < 0 && result != -ENOTCONN)
+			return result;
+		if (!is_under_way(worker) && result == 0)
+			result = hear_events(worker, 0);
+		if (!is_under_way(worker))
+			return worker->is_lost ? -ENOTCONN : -ENOMSG;
+		if (deadline_ns > 0 && ayrei_spin_turn(&worker->spin, &spinning, deadline_ns))
+			continue;
+		/* The timer has the deadlines of the calls themselves. */
+		ayrei_worker_arm(worker);
+		result = hear_events(worker, deadline_ns);
+		if (result == -ETIMEDOUT && deadline_ns == 0 && (slot = find_ended(worker)))
+			break;
+	}
+	ayrei_spin_learn(&worker->spin, result == 0);
+	return give(slot, ret_answer);
+}
+
+int ayre_worker_collect_until(struct ayre_worker *worker, int64_t deadline_ns,
+                              struct ayre_worker_answer *ret_answer)
+{
+	int result = ret_answer->size < sizeof(size_t) ? -EINVAL : make_set(worker);
+
+	if (result == 0)
+		result = collect(worker, deadline_ns, ret_answer);
+	ayrei_worker_arm(worker);
+	return result;
+}
+
+int ayre_worker_try_collect(struct ayre_worker *worker, struct ayre_worker_answer *ret_answer)
+{
+	int result = ayre_worker_collect_until(worker, 0, ret_answer);
+
+	return result == -ETIMEDOUT ? -EAGAIN : result;
+}
+
+/* --- giving back --- */
+
+void ayre_worker_release(struct ayre_worker *worker, uint64_t call)
+{
+	struct ayrei_slot *slot = ayrei_job_find(worker, call, AYREI_JOB_COLLECTED);
+
+	if (slot)
+		ayrei_job_release(worker, slot);
+}
+
+void ayre_worker_cancel(struct ayre_worker *worker, uint64_t call)
+{
+	struct ayrei_slot *slot = ayrei_job_find(worker, call, AYREI_JOB_UNDER_WAY);
+
+	if (!slot)
+		slot = ayrei_job_find(worker, call, AYREI_JOB_ENDED);
+	if (slot)
+		ayrei_job_release(worker, slot);
+	ayrei_worker_arm(worker);
+}
