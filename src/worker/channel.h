@@ -105,6 +105,8 @@ struct ayrei_order {
 	uint32_t reserved;
 	uint64_t call;
 	int64_t spin_ns; /* AYRE_SPIN_..., while it waits for a call */
+	/* That will be called, most likely: to be looked up once, and not by each worker. */
+	char function[AYREI_FUNCTION_BYTES];
 };
 
 enum ayrei_report_kind {

@@ -28,11 +28,13 @@ static int wait_for(struct ayre_worker *worker, const struct ayrei_slot *slot, i
 	return ayrei_worker_hear_all(worker);
 }
 
+/* Now there is time to have the next process made. */
 static int await_sleeping(struct ayre_worker *worker, struct ayrei_slot *slot)
 {
 	int result = 0;
 
 	ayrei_job_ask_for_bell(slot, true);
+	(void)!ayrei_processes_stand_by(worker);
 	while (!ayrei_job_look_at(worker, slot, ayrei_monotonic_ns())) {
 		result = wait_for(worker, slot, slot->deadline_ns);
 		if (result < 0 && result != -ETIMEDOUT && result != -ENOTCONN)
@@ -111,14 +113,12 @@ ssize_t ayre_worker_call_until(struct ayre_worker *worker, const char *function,
 		result = begin_until(worker, &job, &slot);
 	if (result < 0)
 		return result;
-	result = ayrei_processes_stand_by(worker);
-	if (result == 0 || slot->job == AYREI_JOB_ENDED)
-		result = await(worker, slot);
-	if (slot->job != AYREI_JOB_ENDED) {
+	result = await(worker, slot);
+	if (slot->job == AYREI_JOB_ENDED)
+		result = take_answer(worker, slot, reply);
+	else
 		ayrei_job_release(worker, slot);
-		return result;
-	}
-	result = take_answer(worker, slot, reply);
+	(void)!ayrei_processes_stand_by(worker);
 	ayrei_worker_arm(worker);
 	return result;
 }

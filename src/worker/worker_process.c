@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "sys/child.h"
@@ -105,7 +106,7 @@ bool ayrei_worker_pauses(struct ayre_worker *worker)
 
 int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int input)
 {
-	const struct ayrei_order order = {
+	struct ayrei_order order = {
 		.slot = (uint32_t)(slot - worker->slots),
 		.call = slot->requests->call,
 		/* For one call it waits once, and may do so for long. */
@@ -121,6 +122,8 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 	};
 	int result = 0;
 
+	memcpy(order.function, worker->slots[worker->last].requests->function,
+	       sizeof(order.function));
 	/* What the process before has left is not for this one. */
 	if (slot->is_dirty)
 		result = ayrei_file_clear(slot->replies_file, worker->replies_bytes);

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -106,6 +107,15 @@ static void load(struct ayrei_zygote *zygote)
 	zygote->address_space = ayrei_file_close(zygote->address_space);
 }
 
+ayrei_module_function *ayrei_zygote_find(struct ayrei_zygote *zygote, const char *name)
+{
+	if (!zygote->function || strcmp(zygote->function_name, name) != 0) {
+		*(void **)&zygote->function = name[0] ? dlsym(zygote->handle, name) : NULL;
+		strcpy(zygote->function_name, name);
+	}
+	return zygote->function;
+}
+
 /* --- orders --- */
 
 /* By slot: a worker and its pidfd; 0: there is none. */
@@ -123,14 +133,16 @@ static void report(const struct ayrei_report *report, const int *passed)
 		_exit(EXIT_FAILURE);
 }
 
-static void start_worker(const struct ayrei_zygote *zygote, const struct ayrei_order *order,
+static void start_worker(struct ayrei_zygote *zygote, const struct ayrei_order *order,
                          const int *fds)
 {
 	struct child *child = &children[order->slot];
 	struct ayrei_report started = {.kind = AYREI_REPORT_STARTED, .slot = order->slot};
 	int pidfd = -1;
-	pid_t pid = ayrei_child_fork_watched(&pidfd);
+	pid_t pid;
 
+	(void)!ayrei_zygote_find(zygote, order->function);
+	pid = ayrei_child_fork_watched(&pidfd);
 	if (pid == 0)
 		ayrei_zygote_serve(zygote, order, fds);
 	if (pid < 0)
@@ -161,7 +173,7 @@ static void tell_ends(void)
 		tell_end(pid, &ended);
 }
 
-static void take_order(const struct ayrei_zygote *zygote)
+static void take_order(struct ayrei_zygote *zygote)
 {
 	struct ayrei_order order;
 	int fds[AYREI_ORDER_FDS];
@@ -172,14 +184,15 @@ static void take_order(const struct ayrei_zygote *zygote)
 		return;
 	/* The host is gone, or wants one too many. */
 	if (length != (ssize_t)sizeof(order) || order.slot >= AYREI_SLOTS_MAX ||
-	    children[order.slot].pid)
+	    children[order.slot].pid ||
+	    strnlen(order.function, AYREI_FUNCTION_BYTES) == AYREI_FUNCTION_BYTES)
 		_exit(EXIT_SUCCESS);
 	start_worker(zygote, &order, fds);
 	for (int i = 0; i < AYREI_ORDER_FDS; i++)
 		ayrei_file_close(fds[i]);
 }
 
-static void __attribute__((noreturn)) take_orders(const struct ayrei_zygote *zygote)
+static void __attribute__((noreturn)) take_orders(struct ayrei_zygote *zygote)
 {
 	for (;;) {
 		int fds[1 + AYREI_SLOTS_MAX] = {AYREI_CHANNEL_SOCKET};

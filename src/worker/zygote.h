@@ -13,7 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ayre/module.h>
+
 #include "worker/channel.h"
+
+typedef int ayrei_module_function(const struct ayre_request *request, struct ayre_reply *reply);
 
 struct ayrei_zygote {
 	const char *module;
@@ -29,13 +33,24 @@ struct ayrei_zygote {
 	int64_t mapped_bytes; /* when the module had been loaded */
 	int32_t pid;
 	struct ayrei_replies *word; /* its own last one */
+
+	/* That was looked up last. */
+	char function_name[AYREI_FUNCTION_BYTES];
+	ayrei_module_function *function;
 };
+
+/* The module's function of this name; NULL: there is none. */
+ayrei_module_function *ayrei_zygote_find(struct ayrei_zygote *zygote, const char *name);
 
 /* All that can be given up before the module is loaded. */
 int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *error);
 
+/* The rest, in a worker. */
+int ayrei_zygote_lock_worker(const struct ayrei_zygote *zygote, int64_t mapped_bytes,
+                             const int *keep, size_t keep_count, struct ayre_error *error);
+
 /* In a worker, with what came with the order: does not return. */
-void ayrei_zygote_serve(const struct ayrei_zygote *zygote, const struct ayrei_order *order,
+void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *order,
                         const int fds[static AYREI_ORDER_FDS]) __attribute__((noreturn));
 
 /* A whole file; on failure it ends this process. */

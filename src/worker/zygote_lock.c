@@ -1,9 +1,10 @@
 /*
- * What a zygote gives up before it loads the module: constructors are not trusted either.
+ * What a zygote gives up before it loads the module: constructors are not trusted either. And what its
+ * workers give up besides.
  *
  * Invariant: from here on files are read at most, and only those that the loader needs; whatever is
- * given up here no worker can have again. The namespaces are missing: in them there would be no
- * files.
+ * given up here no worker can have again, so that a worker begins where this ends. The namespaces are
+ * missing: in them there would be no files.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -119,4 +120,55 @@ int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *erro
 
 	locking = zygote;
 	return ayrei_confine_lay(&confinement, steps, sizeof(steps) / sizeof(*steps), error);
+}
+
+/* --- a worker --- */
+
+/* Of the zygote's limits those that it had to leave itself. */
+static int lay_worker_limits(struct ayrei_confinement *confinement)
+{
+	uint64_t memory_bytes =
+		locking->memory_bytes ? locking->memory_bytes : MEMORY_BYTES_DEFAULT;
+	int result = 0;
+
+	/* The host's own limit may be lower, and then is the one that counts. */
+	if (locking->cpu_seconds > 0)
+		result = ayrei_limit_cpu(locking->cpu_seconds);
+	if (result == -EPERM)
+		result = 0;
+	if (result == 0 && memory_bytes < (uint64_t)INT64_MAX)
+		result = confinement->mapped_bytes < 0
+		                 ? (int)confinement->mapped_bytes
+		                 : ayrei_limit_lower(RLIMIT_AS,
+		                                     memory_bytes +
+		                                             (uint64_t)confinement->mapped_bytes);
+	if (result == 0)
+		result = ayrei_limit_lower(RLIMIT_NPROC, 0);
+	return result < 0 ? result : ayrei_limit_lower(RLIMIT_NOFILE, 0);
+}
+
+/* A constructor may have made it one that others can look into again. */
+static const struct ayrei_confine_step worker_steps[] = {
+	{AYRE_LAYER_UNDUMPABLE, ayrei_confine_undumpable},
+	{AYRE_LAYER_DESCRIPTORS, ayrei_confine_descriptors},
+	{AYRE_LAYER_LANDLOCK, ayrei_confine_landlock},
+	{AYRE_LAYER_LIMITS, lay_worker_limits},
+	{AYRE_LAYER_CODE, ayrei_confine_code},
+	{AYRE_LAYER_SECCOMP, ayrei_confine_seccomp},
+};
+
+int ayrei_zygote_lock_worker(const struct ayrei_zygote *zygote, int64_t mapped_bytes,
+                             const int *keep, size_t keep_count, struct ayre_error *error)
+{
+	struct ayrei_confinement confinement = {
+		.options = {.flags = AYRE_CONFINE_REPORT,
+	                    .without = zygote->without,
+	                    .keep = keep,
+	                    .keep_count = keep_count},
+		.mapped_bytes = mapped_bytes,
+	};
+
+	locking = zygote;
+	return ayrei_confine_lay(&confinement, worker_steps,
+	                         sizeof(worker_steps) / sizeof(*worker_steps), error);
 }

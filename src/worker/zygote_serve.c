@@ -4,7 +4,6 @@
  * Invariant: what it writes to the host is in the page of replies, and the call's number is written last. It
  * takes a call only if its number differs from that of the one before: a bell is a hint.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -16,14 +15,11 @@
 #include "sys/map.h"
 #include "sys/privilege.h"
 #include "sys/spin.h"
-#include "worker/confine.h"
 #include "worker/zygote.h"
-
-typedef int module_function(const struct ayre_request *request, struct ayre_reply *reply);
 
 /* What a worker works with. */
 struct service {
-	const struct ayrei_zygote *zygote;
+	struct ayrei_zygote *zygote;
 	const struct ayrei_requests *requests;
 	struct ayrei_replies *replies;
 	int call_bell, reply_bell;
@@ -33,33 +29,22 @@ struct service {
 
 	/* That was asked for last, and what it is. */
 	uint32_t function_number;
-	module_function *function;
+	ayrei_module_function *function;
 };
 
 static int confine(const struct service *service, struct ayre_error *error)
 {
 	const struct ayrei_zygote *zygote = service->zygote;
 	const int keep[] = {0, 1, 2, service->call_bell, service->reply_bell};
-	struct ayrei_confinement confinement = {
-		.options = {.flags = AYRE_CONFINE_REPORT,
-	                    .without = zygote->without,
-	                    .keep = keep,
-	                    .keep_count = sizeof(keep) / sizeof(*keep),
-	                    .memory_bytes = zygote->memory_bytes},
-		.mapped_bytes = zygote->mapped_bytes,
-	};
+	int64_t mapped_bytes = zygote->mapped_bytes;
 	int result = ayrei_die_with_parent(zygote->pid);
 
 	if (result < 0)
 		return ayrei_fail(error, result, "confine", "parent", NULL);
-	if (confinement.mapped_bytes >= 0)
-		confinement.mapped_bytes += (int64_t)service->shared_bytes;
-	if (zygote->cpu_seconds > 0)
-		result = ayrei_limit_cpu(zygote->cpu_seconds);
-	/* The host's own limit may be lower, and then is the one that counts. */
-	if (result < 0 && result != -EPERM)
-		return ayrei_fail(error, result, "confine", "limits", NULL);
-	return ayrei_confine_all(&confinement, error);
+	if (mapped_bytes >= 0)
+		mapped_bytes += (int64_t)service->shared_bytes;
+	return ayrei_zygote_lock_worker(zygote, mapped_bytes, keep, sizeof(keep) / sizeof(*keep),
+	                                error);
 }
 
 static void ring(const struct service *service)
@@ -107,13 +92,13 @@ static void await_call(struct service *service, uint64_t served)
 	ayrei_spin_learn(&service->spin, helped);
 }
 
-static module_function *find_function(struct service *service)
+static ayrei_module_function *find_function(struct service *service)
 {
 	const struct ayrei_requests *requests = service->requests;
 
 	if (service->function_number != requests->function_number) {
 		service->function_number = requests->function_number;
-		*(void **)&service->function = dlsym(service->zygote->handle, requests->function);
+		service->function = ayrei_zygote_find(service->zygote, requests->function);
 	}
 	return service->function;
 }
@@ -133,7 +118,7 @@ static uint32_t call(struct service *service, int32_t *ret_result, uint64_t *ret
 		.data = (char *)service->replies + AYREI_CHANNEL_HEAD,
 		.capacity = requests->capacity,
 	};
-	module_function *function = find_function(service);
+	ayrei_module_function *function = find_function(service);
 
 	if (!function)
 		return AYREI_REPLY_NO_FUNCTION;
@@ -176,7 +161,17 @@ static void begin(struct service *service, const struct ayrei_order *order, cons
 	ayrei_spin_init(&service->spin, order->spin_ns);
 }
 
-void ayrei_zygote_serve(const struct ayrei_zygote *zygote, const struct ayrei_order *order,
+/* A page that is touched for the first time takes its while: before the call, and not in it. */
+static void touch(const struct service *service)
+{
+	volatile char *reply = (char *)service->replies + AYREI_CHANNEL_HEAD;
+	const volatile char *request = (const char *)service->requests + AYREI_CHANNEL_HEAD;
+
+	(void)*request;
+	*reply = 0;
+}
+
+void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *order,
                         const int fds[static AYREI_ORDER_FDS])
 {
 	struct service service = {.zygote = zygote};
@@ -195,6 +190,7 @@ void ayrei_zygote_serve(const struct ayrei_zygote *zygote, const struct ayrei_or
 		_exit(AYREI_WORKER_UNCONFINED);
 	__atomic_store_n(&replies->is_confined, 1, __ATOMIC_RELEASE);
 	ring(&service);
+	touch(&service);
 	for (;;) {
 		int32_t returned = 0;
 		uint64_t bytes = 0;
