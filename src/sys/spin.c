@@ -8,8 +8,6 @@
  */
 #include "sys/spin.h"
 
-#include <ayre/error.h>
-
 #include "sys/cpu.h"
 #include "sys/event.h"
 
@@ -20,7 +18,7 @@
 
 void ayrei_spin_init(struct ayrei_spin *spin, int64_t wanted_ns)
 {
-	spin->adapts = wanted_ns == AYRE_SPIN_ADAPT;
+	spin->adapts = wanted_ns == 0;
 	spin->budget_ns = spin->adapts ? MOST_NS / 4 : wanted_ns < 0 ? 0 : wanted_ns;
 	spin->waits = 0;
 }

@@ -12,6 +12,7 @@ struct ayrei_spin {
 	unsigned int waits; /* in which nothing was spun */
 };
 
+/* wanted_ns: 0: as long as it helps; negative: not at all. */
 void ayrei_spin_init(struct ayrei_spin *spin, int64_t wanted_ns);
 /* A wait ended: while spinning, or only after a sleep. */
 void ayrei_spin_learn(struct ayrei_spin *spin, bool helped);
