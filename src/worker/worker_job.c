@@ -90,10 +90,8 @@ static struct ayrei_slot *find_empty(const struct ayre_worker *worker)
 /* It has been asked nothing for a while, and may have died of something else meanwhile. */
 static int look_after(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t now_ns)
 {
-	if (__atomic_load_n(&slot->replies->has_crashed, __ATOMIC_RELAXED)) {
+	if (__atomic_load_n(&slot->replies->has_crashed, __ATOMIC_RELAXED))
 		ayrei_process_kill(slot);
-		return -EBUSY;
-	}
 	if (slot->served == 0 || now_ns - slot->begin_ns < QUIET_NS)
 		return 0;
 	return ayrei_worker_hear_all(worker);
@@ -109,7 +107,7 @@ static int provide(struct ayre_worker *worker, const struct ayre_worker_job *job
 	if (result < 0)
 		return result;
 	if (slot && !is_ready(worker, slot))
-		return -EBUSY;
+		slot = find_ready(worker);
 	if (!slot) {
 		slot = find_empty(worker);
 		if (!slot || ayrei_worker_pauses(worker))

@@ -129,8 +129,12 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 		result = ayrei_file_clear(slot->replies_file, worker->replies_bytes);
 	if (result < 0)
 		return result;
-	if (ayrei_socket_send(worker->socket, &order, sizeof(order), passed,
-	                      input < 0 ? AYREI_ORDER_INPUT : AYREI_ORDER_FDS) < 0)
+	result = ayrei_socket_send(worker->socket, &order, sizeof(order), passed,
+	                           input < 0 ? AYREI_ORDER_INPUT : AYREI_ORDER_FDS);
+	/* As many orders as there can be have not been taken yet, or as many descriptors. */
+	if (result == -EAGAIN || result == -ETOOMANYREFS)
+		return -EBUSY;
+	if (result < 0)
 		return lose(worker);
 	slot->state = AYREI_PROCESS_STARTING;
 	slot->is_dirty = true;

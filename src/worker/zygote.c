@@ -27,6 +27,8 @@
 #include "sys/socket.h"
 #include "sys/system.h"
 
+#define PATIENCE_NS 1000000
+
 static void __attribute__((noreturn)) give_up(const struct ayre_error *error)
 {
 	struct ayrei_report report = {.kind = AYREI_REPORT_FAILED, .error = *error};
@@ -128,8 +130,15 @@ static struct child children[AYREI_SLOTS_MAX];
 
 static void report(const struct ayrei_report *report, const int *passed)
 {
-	if (ayrei_socket_send(AYREI_CHANNEL_SOCKET, report, sizeof(*report), passed,
-	                      passed ? 1 : 0) < 0)
+	int result;
+
+	/* As much as there can be is under way to the host, which has to take some of it first. */
+	while ((result = ayrei_socket_send(AYREI_CHANNEL_SOCKET, report, sizeof(*report), passed,
+	                                   passed ? 1 : 0)) == -EAGAIN ||
+	       result == -ETOOMANYREFS)
+		if (ayrei_wait_for(AYREI_CHANNEL_SOCKET, 0, ayrei_monotonic_ns() + PATIENCE_NS) > 0)
+			break;
+	if (result < 0)
 		_exit(EXIT_FAILURE);
 }
 

@@ -17,8 +17,11 @@
 #include "worker/filter.h"
 #include "worker/zygote.h"
 
-/* The loader's descriptors come and go; then there is one for each worker, and what comes with an order. */
-#define DESCRIPTORS_MAX (AYREI_SLOTS_MAX + 64)
+/*
+ * The loader's descriptors come and go; then there is one for each worker, and what comes with an order. The
+ * kernel holds those that are under way between the user's processes against this number, too.
+ */
+#define DESCRIPTORS_MAX 1024
 
 #define STACK_BYTES (UINT64_C(8) << 20)
 

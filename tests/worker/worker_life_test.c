@@ -1,0 +1,315 @@
+/*
+ * The life of a worker's processes: who stands by, who is replaced, who is started again and when, which
+ * requests are not tried again; and replies that stand still.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "worker/module_world.h"
+
+#define JOB(...) (&(struct ayre_worker_job){.size = sizeof(struct ayre_worker_job), __VA_ARGS__})
+#define KEEP     .flags = AYRE_WORKER_KEEP
+
+static ssize_t count(struct ayre_worker *worker, const char *request, uint32_t *ret_count)
+{
+	return ayre_worker_call(worker, "count_or_die", request, strlen(request), ret_count,
+	                        sizeof(*ret_count));
+}
+
+static int replace(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	uint32_t number;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		require(count(worker, "x", &number) == 4);
+		require(number == i % 3 + 1);
+	}
+	require(info_of_worker(worker).ends == 0);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void a_kept_process_is_replaced_after_so_many_calls(void **state)
+{
+	(void)state;
+	for_each_user(replace, WORKER(KEEP, .calls_max = 3));
+	for_each_user(replace, WORKER(KEEP, .calls_max = 3, .spares = AYRE_WORKER_NONE));
+}
+
+/* A request that two processes died of has no third; another one is tried. */
+static int poison(void *context)
+{
+	const struct ayre_worker_options *options = context;
+	struct ayre_worker *worker = open_module(options, "module_calls");
+	uint32_t deaths = options->poison_max ? options->poison_max : 2;
+	uint32_t number;
+	char reply[16];
+
+	for (uint32_t i = 0; i < deaths; i++) {
+		require(count(worker, "!poison", &number) == -EPIPE);
+		require(count(worker, "innocent", &number) == 4);
+	}
+	for (int i = 0; i < 3; i++) {
+		require(count(worker, "!poison", &number) == -EBADMSG);
+		require(ayre_worker_submit(worker,
+		                           JOB(.function = "count_or_die", .request = "!poison",
+		                               .request_bytes = 7),
+		                           NULL) == -EBADMSG);
+	}
+	require(info_of_worker(worker).refused == 6);
+	require(info_of_worker(worker).ends == deaths);
+	/* As long, and different in its last byte; the same to another function. */
+	require(count(worker, "!poisoN", &number) == -EPIPE);
+	require(ayre_worker_call(worker, "die_of_input", "!poison", 7, reply, 16) == 0);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void a_request_that_killed_is_not_tried_again(void **state)
+{
+	(void)state;
+	for_each_user(poison, WORKER(.flags = 0));
+	for_each_user(poison, WORKER(.poison_max = 5));
+	for_each_user(poison, WORKER(KEEP, .pause_max_ns = -1));
+}
+
+/* Who hangs is as bad as who dies. */
+static int hang(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_functions");
+	char reply[4096];
+
+	for (int i = 0; i < 3; i++)
+		require(call_text(worker, "deadlock", "x", reply) ==
+		        (i < 2 ? -ETIMEDOUT : -EBADMSG));
+	require(call_text(worker, "echo", "on", reply) == 2);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void a_request_that_hangs_is_not_tried_again(void **state)
+{
+	(void)state;
+	for_each_user(hang, WORKER(.timeout_ns = 50 * MILLISECOND_NS));
+}
+
+/* By what it holds, and not by which file it is. */
+static int poison_by_input(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	struct ayre_worker_answer answer = {.size = sizeof(answer)};
+	char *bytes = calloc(1, 100000);
+
+	bytes[0] = '!';
+	for (int i = 0; i < 6; i++) {
+		int fd = memfd_create("ayre-test", MFD_CLOEXEC), result;
+
+		/* The same, the same, refused, refused; then others. */
+		bytes[99999] = (char)(i < 4 ? 0 : i);
+		require(write(fd, bytes, 100000) == 100000);
+		result = ayre_worker_submit(
+			worker,
+			JOB(.function = "die_of_input", .input = fd, .flags = AYRE_WORKER_INPUT),
+			NULL);
+		close(fd);
+		require(result == (i == 2 || i == 3 ? -EBADMSG : 0));
+		if (result < 0)
+			continue;
+		require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
+		require(answer.outcome == -EPIPE);
+		ayre_worker_release(worker, answer.call);
+	}
+	free(bytes);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void an_input_is_known_by_what_it_holds(void **state)
+{
+	(void)state;
+	for_each_user(poison_by_input, NULL);
+}
+
+/* Kept processes that die in a row come back later and later; an answer ends the row. */
+static int pause_between(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	int64_t begin = now_ns();
+	uint32_t number;
+
+	for (int i = 0; i < 6; i++)
+		require(count(worker, "!", &number) == -EPIPE);
+	/* Before the sixth there were pauses of 1, 2, 4 and 8 ms. */
+	require(now_ns() - begin >= 15 * MILLISECOND_NS);
+	/* Not in time for this one: the next pause is of 16. */
+	require(ayre_worker_call_until(worker, "count_or_die", "x", 1, &number, 4,
+	                               now_ns() + 2 * MILLISECOND_NS) == -ETIMEDOUT);
+	require(count(worker, "x", &number) == 4);
+	begin = now_ns();
+	require(count(worker, "!", &number) == -EPIPE);
+	require(count(worker, "x", &number) == 4);
+	require(info_of_worker(worker).ends == 7);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void who_dies_in_a_row_comes_back_after_pauses(void **state)
+{
+	(void)state;
+	for_each_user(pause_between,
+	              WORKER(KEEP, .poison_max = AYRE_WORKER_NONE, .spares = AYRE_WORKER_NONE));
+}
+
+/* The next pauses would add up to minutes. */
+static int pause_no_longer(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	int64_t begin = now_ns();
+	uint32_t number;
+
+	for (int i = 0; i < 30; i++)
+		require(count(worker, "!", &number) == -EPIPE);
+	require(now_ns() - begin < 10000 * MILLISECOND_NS);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void pauses_have_an_end(void **state)
+{
+	(void)state;
+	for_each_user(pause_no_longer, WORKER(KEEP, .poison_max = AYRE_WORKER_NONE,
+	                                      .pause_max_ns = 2 * MILLISECOND_NS));
+	for_each_user(pause_no_longer,
+	              WORKER(KEEP, .poison_max = AYRE_WORKER_NONE, .pause_max_ns = -1));
+	/* Of a process for each call each died of its own. */
+	for_each_user(pause_no_longer, WORKER(.poison_max = AYRE_WORKER_NONE));
+}
+
+/* One that died while nothing was asked of it is not asked any more. */
+static int die_idle(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	pid_t zygote = first_child_of(getpid());
+	uint32_t number;
+
+	for (int i = 0; i < 5; i++) {
+		pid_t process;
+
+		require(count(worker, "x", &number) == 4);
+		process = first_child_of(zygote);
+		require(process > 0 && kill(process, SIGKILL) == 0);
+		usleep(20000);
+		require(count(worker, "x", &number) == 4);
+	}
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void who_died_between_calls_is_not_asked(void **state)
+{
+	(void)state;
+	for_each_user(die_idle, WORKER(KEEP));
+	for_each_user(die_idle, WORKER(KEEP, .spares = AYRE_WORKER_NONE));
+}
+
+/* --- replies that stand still --- */
+
+static bool is_still(const struct ayre_worker_answer *answer, void *copy)
+{
+	memcpy(copy, answer->data, answer->bytes);
+	return memcmp(copy, answer->data, answer->bytes) == 0;
+}
+
+static int freeze(void *context)
+{
+	enum { BYTES = 1 << 16 };
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	int rounds = long_form() ? 2000 : 100, moved = 0;
+	char *copy = malloc(BYTES);
+
+	for (int i = 0; i < rounds; i++) {
+		struct ayre_worker_answer answer = {.size = sizeof(answer)};
+
+		require(ayre_worker_submit(worker,
+		                           JOB(.function = "rewrite", .reply_capacity = BYTES),
+		                           NULL) == 0);
+		require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
+		require(answer.outcome == BYTES);
+		for (int j = 0; j < 20; j++)
+			moved += !is_still(&answer, copy);
+		require(ayre_worker_freeze(worker, answer.call) == 0);
+		require(ayre_worker_freeze(worker, answer.call) == 0);
+		for (int j = 0; j < 20; j++)
+			require(is_still(&answer, copy));
+		ayre_worker_release(worker, answer.call);
+		require(ayre_worker_freeze(worker, answer.call) == -ENOENT);
+		/* A process that is kept never ends that function. */
+		if (context && ((struct ayre_worker_options *)context)->flags)
+			break;
+	}
+	free(copy);
+	ayre_worker_close(worker);
+	/* Had it never been seen to move, standing still would say nothing. */
+	require(rounds == 1 || moved > 0 || context);
+	return 0;
+}
+
+static void a_frozen_reply_stands_still(void **state)
+{
+	(void)state;
+	for_each_user(freeze, NULL);
+	for (int i = 0; i < 20; i++)
+		for_each_user(freeze, WORKER(KEEP));
+}
+
+/* Stopped for as long as it is looked at, and then it goes on. */
+static int thaw(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	uint32_t request = 1;
+
+	for (int i = 0; i < 50; i++) {
+		struct ayre_worker_answer answer = {.size = sizeof(answer)};
+		uint32_t reply = 0;
+
+		require(ayre_worker_submit(
+				worker,
+				JOB(.function = "nap", .request = &request, .request_bytes = 4),
+				NULL) == 0);
+		require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
+		require(ayre_worker_freeze(worker, answer.call) == 0);
+		require(memcmp(answer.data, &request, 4) == 0);
+		ayre_worker_release(worker, answer.call);
+		require(ayre_worker_call(worker, "nap", &request, 4, &reply, 4) == 4);
+		require(reply == request);
+	}
+	require(info_of_worker(worker).ends == 0);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void a_frozen_process_goes_on(void **state)
+{
+	(void)state;
+	for_each_user(thaw, WORKER(KEEP));
+	for_each_user(thaw, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		counted_test(a_kept_process_is_replaced_after_so_many_calls),
+		counted_test(a_request_that_killed_is_not_tried_again),
+		counted_test(a_request_that_hangs_is_not_tried_again),
+		counted_test(an_input_is_known_by_what_it_holds),
+		counted_test(who_dies_in_a_row_comes_back_after_pauses),
+		counted_test(pauses_have_an_end),
+		counted_test(who_died_between_calls_is_not_asked),
+		counted_test(a_frozen_reply_stands_still),
+		counted_test(a_frozen_process_goes_on),
+	};
+
+	return run_counted("worker_life", tests);
+}
