@@ -177,7 +177,8 @@ static int end_before_it_starts(void *context)
 		require(ayre_worker_call_until(worker, "echo", "on", 2, reply, sizeof(reply),
 		                               now_ns() + 5000 * MILLISECOND_NS) == 2);
 	}
-	require(info_of_worker(worker).ends == 6);
+	/* Of those that were late some may not have had a place yet, of which nobody ended. */
+	require(info_of_worker(worker).ends >= 3 && info_of_worker(worker).ends <= 6);
 	ayre_worker_close(worker);
 	return 0;
 }
