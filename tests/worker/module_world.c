@@ -3,6 +3,9 @@
  */
 #include "worker/module_world.h"
 
+#include <errno.h>
+#include <poll.h>
+
 const char *module_path(const char *name, char path[static 512])
 {
 	const char *directory = getenv("MODULE_DIR");
@@ -38,6 +41,20 @@ uint32_t call_number(struct ayre_worker *worker, const char *function)
 	require(ayre_worker_call(worker, function, "x", 1, room, sizeof(room)) == sizeof(number));
 	memcpy(&number, room, sizeof(number));
 	return number;
+}
+
+int submit_job(struct ayre_worker *worker, const struct ayre_worker_job *job, uint64_t *ret_call)
+{
+	struct pollfd fd = {.fd = ayre_worker_fd(worker), .events = POLLIN};
+	struct ayre_worker_answer answer = {.size = sizeof(answer)};
+	int result;
+
+	while ((result = ayre_worker_submit(worker, job, ret_call)) == -EAGAIN) {
+		require(poll(&fd, 1, 5000) == 1);
+		result = ayre_worker_try_collect(worker, &answer);
+		require(result == -EAGAIN || result == -ENOMSG);
+	}
+	return result;
 }
 
 struct ayre_worker_end end_of_worker(const struct ayre_worker *worker)

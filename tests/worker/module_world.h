@@ -9,6 +9,8 @@
 #define WORKER(...) \
 	(&(struct ayre_worker_options){.size = sizeof(struct ayre_worker_options), __VA_ARGS__})
 
+#define JOB(...) (&(struct ayre_worker_job){.size = sizeof(struct ayre_worker_job), __VA_ARGS__})
+
 #define MILLISECOND_NS INT64_C(1000000)
 
 /* The path of a module that was built beside the tests. */
@@ -20,6 +22,11 @@ ssize_t call_text(struct ayre_worker *worker, const char *function, const char *
                   char reply[static 4096]);
 /* What a function answers that answers a number. */
 uint32_t call_number(struct ayre_worker *worker, const char *function);
+/*
+ * As ayre_worker_submit(), once there is a process for it: those that were ended take a while to go. Nothing else
+ * may be under way.
+ */
+int submit_job(struct ayre_worker *worker, const struct ayre_worker_job *job, uint64_t *ret_call);
 struct ayre_worker_end end_of_worker(const struct ayre_worker *worker);
 struct ayre_worker_info info_of_worker(const struct ayre_worker *worker);
 /* The zygote, of a host that has no other child. */

@@ -8,8 +8,7 @@
 
 #include "worker/module_world.h"
 
-#define JOB(...) (&(struct ayre_worker_job){.size = sizeof(struct ayre_worker_job), __VA_ARGS__})
-#define KEEP     .flags = AYRE_WORKER_KEEP
+#define KEEP .flags = AYRE_WORKER_KEEP
 
 static ssize_t count(struct ayre_worker *worker, const char *request, uint32_t *ret_count)
 {
@@ -109,7 +108,7 @@ static int poison_by_input(void *context)
 		/* The same, the same, refused, refused; then others. */
 		bytes[99999] = (char)(i < 4 ? 0 : i);
 		require(write(fd, bytes, 100000) == 100000);
-		result = ayre_worker_submit(
+		result = submit_job(
 			worker,
 			JOB(.function = "die_of_input", .input = fd, .flags = AYRE_WORKER_INPUT),
 			NULL);
@@ -232,9 +231,8 @@ static int freeze(void *context)
 	for (int i = 0; i < rounds; i++) {
 		struct ayre_worker_answer answer = {.size = sizeof(answer)};
 
-		require(ayre_worker_submit(worker,
-		                           JOB(.function = "rewrite", .reply_capacity = BYTES),
-		                           NULL) == 0);
+		require(submit_job(worker, JOB(.function = "rewrite", .reply_capacity = BYTES),
+		                   NULL) == 0);
 		require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
 		require(answer.outcome == BYTES);
 		for (int j = 0; j < 20; j++)
@@ -274,10 +272,9 @@ static int thaw(void *context)
 		struct ayre_worker_answer answer = {.size = sizeof(answer)};
 		uint32_t reply = 0;
 
-		require(ayre_worker_submit(
-				worker,
-				JOB(.function = "nap", .request = &request, .request_bytes = 4),
-				NULL) == 0);
+		require(submit_job(worker,
+		                   JOB(.function = "nap", .request = &request, .request_bytes = 4),
+		                   NULL) == 0);
 		require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
 		require(ayre_worker_freeze(worker, answer.call) == 0);
 		require(memcmp(answer.data, &request, 4) == 0);

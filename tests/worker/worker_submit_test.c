@@ -9,24 +9,15 @@
 
 #include "worker/module_world.h"
 
-#define JOB(...)    (&(struct ayre_worker_job){.size = sizeof(struct ayre_worker_job), __VA_ARGS__})
 #define NO_POISON   .poison_max = AYRE_WORKER_NONE
 #define PATIENCE_NS (10000 * MILLISECOND_NS)
 
-/* Once there is a process for it: those that were ended take a while to go. */
 static uint64_t submit(struct ayre_worker *worker, const struct ayre_worker_job *job)
 {
-	struct pollfd fd = {.fd = ayre_worker_fd(worker), .events = POLLIN};
-	struct ayre_worker_answer answer = {.size = sizeof(answer)};
 	uint64_t call = 0;
-	int result;
 
-	while ((result = ayre_worker_submit(worker, job, &call)) == -EAGAIN) {
-		require(poll(&fd, 1, 5000) == 1);
-		result = ayre_worker_try_collect(worker, &answer);
-		require(result == -EAGAIN || result == -ENOMSG);
-	}
-	require(result == 0 && call > 0);
+	require(submit_job(worker, job, &call) == 0);
+	require(call > 0);
 	return call;
 }
 
