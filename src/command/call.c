@@ -128,6 +128,8 @@ static int run_call(void *values, int operand_count, char **operands)
 		.timeout_ns = given->timeout.ns,
 		.reads = given->read.texts,
 		.read_count = given->read.count,
+		/* There is one call. */
+		.spares = AYRE_WORKER_NONE,
 	};
 	struct ayre_worker *worker;
 	struct ayre_error error;

@@ -5,6 +5,8 @@
  * What has to hold whatever fails: an error that is told in full or the right answer, and nothing that
  * is left.
  */
+#include <sys/mman.h>
+
 #include "worker/module_world.h"
 
 #include "support/fault.h"
@@ -29,13 +31,44 @@ static ssize_t open_and_call(const char *path, char reply[8])
 	return result;
 }
 
-static void every_call_fails_once(void **state)
+/* What is passed; it is not made where calls fail. */
+static int file = -1;
+
+/* The same for a call that is not waited for, with an input, whose reply is frozen. */
+static ssize_t open_and_submit(const char *path, char reply[8])
+{
+	struct ayre_worker_answer answer = {.size = sizeof(answer)};
+	struct ayre_worker *worker = NULL;
+	struct ayre_error error;
+	int result = ayre_worker_open(NULL, path, &worker, &error);
+
+	if (result < 0)
+		return result;
+	if (result == 0)
+		result = ayre_worker_submit(worker,
+		                            JOB(.function = "echo", .request = "four",
+		                                .request_bytes = 4, .input = file,
+		                                .flags = AYRE_WORKER_INPUT),
+		                            NULL);
+	if (result == 0)
+		result = ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer);
+	if (result == 0)
+		result = ayre_worker_freeze(worker, answer.call);
+	if (result == 0)
+		result = (int)answer.outcome;
+	if (result == 4)
+		memcpy(reply, answer.data, 4);
+	ayre_worker_release(worker, answer.call);
+	ayre_worker_close(worker);
+	return result;
+}
+
+static void each_fails_once(ssize_t (*run)(const char *path, char reply[8]))
 {
 	unsigned int failures = 0;
 	bool reached = true;
 	char path[512];
 
-	(void)state;
 	module_path("module_functions", path);
 	set_deadline(110);
 	for (unsigned int nth = 1; reached; nth++) {
@@ -47,7 +80,7 @@ static void every_call_fails_once(void **state)
 			ssize_t result;
 
 			fault_arm(nth, variant);
-			result = open_and_call(path, reply);
+			result = run(path, reply);
 			report = fault_disarm();
 			if (result != 4 && !report.symbol)
 				print_message("# call %u: %zd\n", nth, result);
@@ -64,10 +97,26 @@ static void every_call_fails_once(void **state)
 	assert_true(failures > 40);
 }
 
+static void every_call_fails_once(void **state)
+{
+	(void)state;
+	each_fails_once(open_and_call);
+}
+
+static void every_call_of_a_submission_fails_once(void **state)
+{
+	(void)state;
+	file = memfd_create("ayre-test", MFD_CLOEXEC);
+	assert_true(file >= 0);
+	each_fails_once(open_and_submit);
+	close(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		counted_test(every_call_fails_once),
+		counted_test(every_call_of_a_submission_fails_once),
 	};
 
 	return run_counted("worker_fault", tests);
