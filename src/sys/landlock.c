@@ -13,8 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sys/call.h"
 #include "sys/file.h"
-#include "sys/result.h"
 
 /* include/uapi/linux/landlock.h as of Linux 6.15, with the release that each ABI came with. */
 #define CREATE_RULESET_VERSION 1u
@@ -42,8 +42,7 @@ struct ruleset {
 
 int ayrei_landlock_abi(void)
 {
-	return (int)AYREI_RESULT(
-		syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION));
+	return (int)AYREI_CALL(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
 }
 
 static size_t ruleset_of(int abi, struct ruleset *ruleset)
@@ -75,8 +74,8 @@ static int except(int ruleset, const char *path)
 	if (result == 0) {
 		if (S_ISDIR(status.st_mode))
 			rule.allowed |= READ_DIRECTORY;
-		result = (int)AYREI_RESULT(
-			syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0));
+		result = (int)AYREI_CALL(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule,
+		                         0);
 	}
 	ayrei_file_close(fd);
 	return result == -ENOENT || result == -ENOTDIR || result == -EACCES ? 0 : result;
@@ -86,7 +85,7 @@ int ayrei_landlock_forbid_all_but(int abi, const char *const *readable, size_t c
 {
 	struct ruleset ruleset;
 	size_t size = ruleset_of(abi, &ruleset);
-	int fd = (int)AYREI_RESULT(syscall(SYS_landlock_create_ruleset, &ruleset, size, 0));
+	int fd = (int)AYREI_CALL(SYS_landlock_create_ruleset, &ruleset, size, 0);
 	int result = 0;
 
 	if (fd < 0)
@@ -94,7 +93,7 @@ int ayrei_landlock_forbid_all_but(int abi, const char *const *readable, size_t c
 	for (size_t i = 0; result == 0 && i < count; i++)
 		result = except(fd, readable[i]);
 	if (result == 0)
-		result = (int)AYREI_RESULT(syscall(SYS_landlock_restrict_self, fd, 0));
+		result = (int)AYREI_CALL(SYS_landlock_restrict_self, fd, 0);
 	ayrei_file_close(fd);
 	return result;
 }

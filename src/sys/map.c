@@ -92,6 +92,11 @@ void ayrei_unmap(void *address, size_t length)
 	errno = saved;
 }
 
+int ayrei_map_keep_from_children(void *address, size_t length)
+{
+	return AYREI_RESULT(madvise(address, length, MADV_DONTFORK));
+}
+
 int ayrei_map_want_huge(void *address, size_t length)
 {
 	return AYREI_RESULT(madvise(address, length, MADV_HUGEPAGE));

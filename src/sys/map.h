@@ -25,6 +25,9 @@ int ayrei_map_resize(void *address, size_t length, size_t new_length, void **ret
 /* NULL or no length does nothing. Keeps errno. */
 void ayrei_unmap(void *address, size_t length);
 
+/* A process that this one makes does not have it. */
+int ayrei_map_keep_from_children(void *address, size_t length);
+
 /* A wish for transparent huge pages. */
 int ayrei_map_want_huge(void *address, size_t length);
 /* Bytes of the maps that begin in the range which lie on huge pages, as smaps tells. */

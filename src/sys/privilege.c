@@ -22,9 +22,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sys/call.h"
 #include "sys/file.h"
 #include "sys/map.h"
-#include "sys/result.h"
 
 /* include/uapi/linux/prctl.h, Linux 6.3. */
 #define SET_MDWE         65
@@ -35,7 +35,7 @@
 
 static int control(int option, unsigned long argument)
 {
-	return (int)AYREI_RESULT(syscall(SYS_prctl, option, argument, 0, 0, 0));
+	return (int)AYREI_CALL(SYS_prctl, option, argument, 0, 0, 0);
 }
 
 /* The directory has a link from each thread's, and two of its own. */
@@ -50,7 +50,7 @@ static int count_tasks(void)
 int ayrei_thread_is_alone(void)
 {
 	/* Changes nothing, and only one that is alone may ask for it. */
-	int result = (int)AYREI_RESULT(syscall(SYS_unshare, CLONE_THREAD));
+	int result = (int)AYREI_CALL(SYS_unshare, CLONE_THREAD);
 
 	if (result == 0 || result == -EINVAL)
 		return result == 0;
@@ -77,10 +77,10 @@ int ayrei_code_freeze(void)
 int ayrei_personality_reset(void)
 {
 	/* All ones ask for the present one. */
-	long present = AYREI_RESULT(syscall(SYS_personality, UINT_MAX));
+	long present = AYREI_CALL(SYS_personality, UINT_MAX);
 
 	if (present >= 0 && present & READ_IMPLIES_EXEC)
-		present = AYREI_RESULT(syscall(SYS_personality, present & ~READ_IMPLIES_EXEC));
+		present = AYREI_CALL(SYS_personality, present & ~READ_IMPLIES_EXEC);
 	return present < 0 ? (int)present : 0;
 }
 
@@ -106,9 +106,9 @@ int ayrei_capabilities_drop(void)
 		if (control(PR_CAPBSET_DROP, bit) < 0)
 			break;
 	(void)control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
-	result = (int)AYREI_RESULT(syscall(SYS_capset, &header, data));
+	result = (int)AYREI_CALL(SYS_capset, &header, data);
 	if (result == 0)
-		result = (int)AYREI_RESULT(syscall(SYS_capget, &header, data));
+		result = (int)AYREI_CALL(SYS_capget, &header, data);
 	if (result < 0)
 		return result;
 	return is_none(data) ? 0 : -EPERM;
@@ -131,13 +131,13 @@ int ayrei_descriptors_close_but(const int *kept, size_t count)
 	int result = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (kept[i] < 0 || fcntl(kept[i], F_GETFD) == -1)
+		if (kept[i] < 0 || AYREI_CALL(SYS_fcntl, kept[i], F_GETFD) < 0)
 			return -EBADF;
 	while (result >= 0) {
 		unsigned int next = next_kept(kept, count, from);
 
 		if (next > from)
-			result = (int)AYREI_RESULT(syscall(SYS_close_range, from, next - 1, 0));
+			result = (int)AYREI_CALL(SYS_close_range, from, next - 1, 0);
 		if (next == UINT_MAX)
 			break;
 		from = next + 1;
@@ -148,21 +148,21 @@ int ayrei_descriptors_close_but(const int *kept, size_t count)
 int ayrei_limit_lower(int resource, uint64_t value)
 {
 	struct rlimit limit;
-	int result = (int)AYREI_RESULT(syscall(SYS_prlimit64, 0, resource, NULL, &limit));
+	int result = (int)AYREI_CALL(SYS_prlimit64, 0, resource, NULL, &limit);
 
 	if (result < 0)
 		return result;
 	if (value < limit.rlim_max)
 		limit.rlim_max = value;
 	limit.rlim_cur = limit.rlim_max;
-	return (int)AYREI_RESULT(syscall(SYS_prlimit64, 0, resource, &limit, NULL));
+	return (int)AYREI_CALL(SYS_prlimit64, 0, resource, &limit, NULL);
 }
 
 int ayrei_limit_cpu(uint32_t seconds)
 {
 	struct rlimit limit = {.rlim_cur = seconds, .rlim_max = (rlim_t)seconds + 1};
 
-	return (int)AYREI_RESULT(syscall(SYS_prlimit64, 0, RLIMIT_CPU, &limit, NULL));
+	return (int)AYREI_CALL(SYS_prlimit64, 0, RLIMIT_CPU, &limit, NULL);
 }
 
 int ayrei_address_space_open(void)
@@ -197,14 +197,14 @@ int ayrei_die_with_parent(int32_t parent)
 
 	if (result < 0)
 		return result;
-	return getppid() == parent ? 0 : -ESRCH;
+	return AYREI_CALL(SYS_getppid) == parent ? 0 : -ESRCH;
 }
 
 int ayrei_filter_probe(void)
 {
 	uint32_t action = SECCOMP_RET_KILL_PROCESS;
 
-	return (int)AYREI_RESULT(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action));
+	return (int)AYREI_CALL(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
 }
 
 int ayrei_filter_load(const struct sock_filter *program, size_t length)
@@ -214,5 +214,5 @@ int ayrei_filter_load(const struct sock_filter *program, size_t length)
 		.filter = (struct sock_filter *)program,
 	};
 
-	return (int)AYREI_RESULT(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &whole));
+	return (int)AYREI_CALL(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &whole);
 }

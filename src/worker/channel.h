@@ -104,7 +104,8 @@ struct ayrei_order {
 	uint32_t slot; /* the host's name for it, below AYREI_SLOTS_MAX */
 	uint32_t reserved;
 	uint64_t call;
-	int64_t spin_ns; /* AYRE_SPIN_..., while it waits for a call */
+	uint64_t requests_bytes, replies_bytes; /* of the files */
+	int64_t spin_ns;                        /* AYRE_SPIN_..., while it waits for a call */
 	/* That will be called, most likely: to be looked up once, and not by each worker. */
 	char function[AYREI_FUNCTION_BYTES];
 };

@@ -109,6 +109,8 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 	struct ayrei_order order = {
 		.slot = (uint32_t)(slot - worker->slots),
 		.call = slot->requests->call,
+		.requests_bytes = worker->requests_bytes,
+		.replies_bytes = worker->replies_bytes,
 		/* For one call it waits once, and may do so for long. */
 		.spin_ns = ayrei_worker_keeps(worker) && input < 0 ? worker->options.spin_ns
 	                                                           : AYRE_SPIN_NONE,

@@ -45,17 +45,13 @@ static void __attribute__((noreturn)) give_up_at(const char *step, int code)
 	give_up(&error);
 }
 
-void *ayrei_zygote_map(int fd, bool writable, size_t *ret_bytes)
+void *ayrei_zygote_map(int fd, size_t bytes, bool writable)
 {
-	struct stat status;
 	void *address;
-	int result = ayrei_file_status(fd, &status);
+	int result = ayrei_map_shared(fd, bytes, writable, &address);
 
-	if (result == 0)
-		result = ayrei_map_shared(fd, (size_t)status.st_size, writable, &address);
 	if (result < 0)
 		give_up_at("map", result);
-	*ret_bytes = (size_t)status.st_size;
 	return address;
 }
 
@@ -78,7 +74,6 @@ static void read_arguments(struct ayrei_zygote *zygote, int count, char **argume
 static void begin(struct ayrei_zygote *zygote)
 {
 	struct ayre_error error;
-	size_t bytes;
 	int result = zygote->address_space = ayrei_address_space_open();
 
 	if (result >= 0)
@@ -86,8 +81,11 @@ static void begin(struct ayrei_zygote *zygote)
 	if (result < 0)
 		give_up_at("begin", result);
 	zygote->pid = ayrei_own_process();
-	zygote->word = ayrei_zygote_map(AYREI_CHANNEL_WORD, true, &bytes);
-	result = ayrei_zygote_tell_crashes(zygote->word);
+	zygote->word = ayrei_zygote_map(AYREI_CHANNEL_WORD, AYREI_CHANNEL_HEAD, true);
+	/* What belongs to the zygote is not for its workers. */
+	result = ayrei_map_keep_from_children(zygote->word, AYREI_CHANNEL_HEAD);
+	if (result == 0)
+		result = ayrei_zygote_tell_crashes(zygote->word);
 	if (result < 0)
 		give_up_at("signals", result);
 	if (ayrei_zygote_lock(zygote, &error) < 0)

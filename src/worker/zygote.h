@@ -53,8 +53,8 @@ int ayrei_zygote_lock_worker(const struct ayrei_zygote *zygote, int64_t mapped_b
 void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *order,
                         const int fds[static AYREI_ORDER_FDS]) __attribute__((noreturn));
 
-/* A whole file; on failure it ends this process. */
-void *ayrei_zygote_map(int fd, bool writable, size_t *ret_bytes);
+/* On failure it ends this process. */
+void *ayrei_zygote_map(int fd, size_t bytes, bool writable);
 
 /* From now on a crash is told there, and to whom waits at this bell; -1: nobody. */
 int ayrei_zygote_tell_crashes(struct ayrei_replies *replies);

@@ -147,17 +147,13 @@ static int map_input(struct service *service, int fd)
 
 static void begin(struct service *service, const struct ayrei_order *order, const int *fds)
 {
-	size_t bytes;
-
 	service->call_bell = fds[AYREI_ORDER_CALL_BELL];
 	service->reply_bell = fds[AYREI_ORDER_REPLY_BELL];
-	service->requests = ayrei_zygote_map(fds[AYREI_ORDER_REQUESTS], false, &bytes);
-	service->shared_bytes = bytes;
-	service->replies = ayrei_zygote_map(fds[AYREI_ORDER_REPLIES], true, &bytes);
-	service->shared_bytes += bytes;
+	service->requests =
+		ayrei_zygote_map(fds[AYREI_ORDER_REQUESTS], order->requests_bytes, false);
+	service->replies = ayrei_zygote_map(fds[AYREI_ORDER_REPLIES], order->replies_bytes, true);
+	service->shared_bytes = order->requests_bytes + order->replies_bytes;
 	ayrei_zygote_tell_crashes_to(service->replies, service->reply_bell);
-	/* What belongs to the zygote is not for its workers. */
-	ayrei_unmap(service->zygote->word, AYREI_CHANNEL_HEAD);
 	ayrei_spin_init(&service->spin, order->spin_ns);
 }
 
