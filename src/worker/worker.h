@@ -3,6 +3,7 @@
  *
  *   worker.c          what it tells of itself
  *   worker_open.c     the zygote, the module; and closing
+ *   worker_options.c  what was asked for
  *   worker_slot.c     places for processes: their memory and bells
  *   worker_process.c  the processes in them: starting, hearing of them, ending them
  *   worker_job.c      a call in a process: laid out, looked at, judged
@@ -94,6 +95,12 @@ static inline bool ayrei_worker_keeps(const struct ayre_worker *worker)
 
 /* The deadline of a call that has none of its own. */
 int64_t ayrei_worker_deadline(const struct ayre_worker *worker);
+
+/* --- worker_options.c --- */
+
+/* What was asked for, with the defaults in their places. */
+int ayrei_worker_take_options(struct ayre_worker_options *ours,
+                              const struct ayre_worker_options *given);
 
 /* --- worker_slot.c --- */
 
