@@ -435,7 +435,7 @@ int ayre_worker_collect_until(struct ayre_worker *worker, int64_t deadline_ns,
  * large the reply is.
  *
  * Returns 0, or a negative errno: -ENOENT if no such call was collected, -ETIMEDOUT if the process does not
- * stop within a second; what /proc cannot be read for. Since 0.1.
+ * stop within a second, -ENOTCONN if the zygote is gone; what /proc cannot be read for. Since 0.1.
  */
 int ayre_worker_freeze(struct ayre_worker *worker, uint64_t call) AYRE_MUST_CHECK;
 

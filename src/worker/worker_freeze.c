@@ -20,8 +20,11 @@ static int freeze(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t d
 	/* It answered so soon that its descriptor is still to come. */
 	while (result == 0 && slot->state == AYREI_PROCESS_STARTING)
 		result = ayrei_worker_hear(worker, deadline_ns);
+	/* Of a zygote that is gone nobody knows whether its workers are. */
+	if (worker->is_lost)
+		return -ENOTCONN;
 	if (result < 0 || slot->state == AYREI_PROCESS_NONE)
-		return result == -ENOTCONN ? 0 : result;
+		return result;
 	if (slot->state == AYREI_PROCESS_ENDING) {
 		result = ayrei_wait_for(slot->process, AYREI_READABLE, deadline_ns);
 		return result == 0 ? -ETIMEDOUT : result < 0 ? result : 0;

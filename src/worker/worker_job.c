@@ -87,6 +87,23 @@ static struct ayrei_slot *find_empty(const struct ayre_worker *worker)
 	return NULL;
 }
 
+/* Where all places are taken by processes that stand by, one of them goes. */
+static void make_room(struct ayre_worker *worker)
+{
+	struct ayrei_slot *found = NULL;
+
+	for (uint32_t i = 0; i < worker->slot_count; i++) {
+		struct ayrei_slot *slot = &worker->slots[i];
+
+		if (slot->state == AYREI_PROCESS_ENDING || slot->is_doomed)
+			return;
+		if (is_ready(worker, slot))
+			found = slot;
+	}
+	if (found)
+		ayrei_process_kill(found);
+}
+
 /* It has been asked nothing for a while, and may have died of something else meanwhile. */
 static int look_after(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t now_ns)
 {
@@ -110,6 +127,8 @@ static int provide(struct ayre_worker *worker, const struct ayre_worker_job *job
 		slot = find_ready(worker);
 	if (!slot) {
 		slot = find_empty(worker);
+		if (!slot)
+			make_room(worker);
 		if (!slot || ayrei_worker_pauses(worker))
 			return -EBUSY;
 		result = ayrei_process_start(worker, slot, has_input ? job->input : -1);
@@ -227,16 +246,19 @@ static void take(struct ayre_worker *worker, struct ayrei_slot *slot)
 	int32_t returned = __atomic_load_n(&replies->result, __ATOMIC_RELAXED);
 	uint64_t bytes = __atomic_load_n(&replies->bytes, __ATOMIC_RELAXED);
 
+	/* capacity is the host's own word: the process cannot write it. */
+	if (state < AYREI_REPLY_RETURNED || state > AYREI_REPLY_TOO_LARGE ||
+	    (state == AYREI_REPLY_RETURNED && bytes > slot->requests->capacity)) {
+		ayrei_process_note_death(worker, true);
+		fail(worker, slot, -EPROTO);
+		return;
+	}
 	worker->deaths_in_row = 0;
 	if (state == AYREI_REPLY_NO_FUNCTION) {
 		finish(worker, slot, -ENOENT);
 	} else if (state == AYREI_REPLY_TOO_LARGE) {
 		slot->answer.bytes = bytes;
 		finish(worker, slot, -EMSGSIZE);
-	} else if (state != AYREI_REPLY_RETURNED || bytes > slot->requests->capacity) {
-		/* capacity is the host's own word: the process cannot write it. */
-		ayrei_process_note_death(worker, true);
-		fail(worker, slot, -EPROTO);
 	} else {
 		slot->answer.data = (const char *)replies + AYREI_CHANNEL_HEAD;
 		slot->answer.bytes = bytes;

@@ -187,29 +187,49 @@ static int give(struct ayrei_slot *slot, struct ayre_worker_answer *ret_answer)
 	return ayrei_result_copy(ret_answer, &slot->answer, sizeof(slot->answer));
 }
 
+/*
+ * Waits once for something to be heard, and hears it. 0, -ETIMEDOUT: the deadline has passed; or why nothing can
+ * be heard any more.
+ */
+static int hear_once(struct ayre_worker *worker, int64_t deadline_ns)
+{
+	int result;
+
+	if (!is_under_way(worker))
+		deadline_ns = 0;
+	/* The timer has the deadlines of the calls themselves. */
+	ayrei_worker_arm(worker);
+	result = hear_events(worker, deadline_ns);
+	/* Who rings without end does not keep us. */
+	if (result == 0 && deadline_ns <= ayrei_monotonic_ns())
+		result = -ETIMEDOUT;
+	return result;
+}
+
 static int collect(struct ayre_worker *worker, int64_t deadline_ns,
                    struct ayre_worker_answer *ret_answer)
 {
 	struct ayrei_spinning spinning = {.end_ns = INT64_MIN};
 	struct ayrei_slot *slot;
+	bool slept = false;
 	int result = 0;
 
 	while (!(slot = find_ended(worker))) {
-		if (result < 0 && result != -ENOTCONN)
-			return result;
-		if (!is_under_way(worker) && result == 0)
-			result = hear_events(worker, 0);
-		if (!is_under_way(worker))
-			return worker->is_lost ? -ENOTCONN : -ENOMSG;
-		if (deadline_ns > 0 && ayrei_spin_turn(&worker->spin, &spinning, deadline_ns))
+		if (result < 0) {
+			bool waits = is_under_way(worker);
+
+			return waits || (result != -ETIMEDOUT && result != -ENOTCONN) ? result
+			       : worker->is_lost                                      ? -ENOTCONN
+			                                                              : -ENOMSG;
+		}
+		if (deadline_ns > 0 && is_under_way(worker) &&
+		    ayrei_spin_turn(&worker->spin, &spinning, deadline_ns))
 			continue;
-		/* The timer has the deadlines of the calls themselves. */
-		ayrei_worker_arm(worker);
-		result = hear_events(worker, deadline_ns);
-		if (result == -ETIMEDOUT && deadline_ns == 0 && (slot = find_ended(worker)))
-			break;
+		slept = true;
+		result = hear_once(worker, deadline_ns);
 	}
-	ayrei_spin_learn(&worker->spin, result == 0);
+	if (deadline_ns > 0)
+		ayrei_spin_learn(&worker->spin, !slept);
 	return give(slot, ret_answer);
 }
 

@@ -323,6 +323,71 @@ static void inputs_are_mapped(void **state)
 	for_each_user(pass_inputs, WORKER(.flags = AYRE_WORKER_KEEP));
 }
 
+/* Kept processes have all the places there are: one of them makes room. */
+static int make_room(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_calls");
+	int fd = memory_file("abc", 3, 0);
+
+	for (int i = 0; i < 2; i++) {
+		static const uint32_t long_time = 300;
+
+		for (int j = 0; j < 4; j++)
+			nap(worker, 20);
+		for (int j = 0; j < 4; j++)
+			ayre_worker_release(worker, collect(worker).call);
+		for (int j = 0; j < 2; j++)
+			submit(worker,
+			       JOB(.function = "nap", .request = &long_time, .request_bytes = 4,
+			           .input = fd, .flags = AYRE_WORKER_INPUT));
+		require(sum_of(worker, fd) == 'a' + 'b' + 'c');
+		for (int j = 0; j < 2; j++)
+			ayre_worker_release(worker, collect(worker).call);
+	}
+	require(info_of_worker(worker).ends == 0);
+	close(fd);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void who_stands_by_makes_room(void **state)
+{
+	(void)state;
+	for_each_user(make_room, WORKER(.processes = 4, .flags = AYRE_WORKER_KEEP));
+	for_each_user(make_room, WORKER(.processes = 4, .flags = AYRE_WORKER_KEEP,
+	                                .spares = AYRE_WORKER_NONE));
+	for_each_user(make_room, WORKER(.processes = 4));
+}
+
+/* Bells without end keep nobody who wants to know whether there is something, or to wait for so long. */
+static int be_rung_at(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_functions");
+	struct ayre_worker_answer answer = {.size = sizeof(answer)};
+	int64_t begin = now_ns();
+
+	submit(worker, JOB(.function = "ring_on", .deadline_ns = begin + 300 * MILLISECOND_NS));
+	usleep(20000);
+	for (int i = 0; i < 5; i++) {
+		begin = now_ns();
+		require(try_collect(worker, &answer) == -EAGAIN);
+		require(ayre_worker_collect_until(worker, begin + 10 * MILLISECOND_NS, &answer) ==
+		        -ETIMEDOUT);
+		require(now_ns() - begin < 200 * MILLISECOND_NS);
+	}
+	answer = collect(worker);
+	require(answer.outcome == -ETIMEDOUT);
+	ayre_worker_release(worker, answer.call);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void bells_keep_nobody(void **state)
+{
+	(void)state;
+	for_each_user(be_rung_at, NULL);
+}
+
 /* Cut short while it is being read: the process dies of it, and the host does not notice but by that. */
 static int cut_short(void *context)
 {
@@ -399,9 +464,12 @@ static int lose_all(void *context)
 {
 	struct ayre_worker *worker = open_module(context, "module_calls");
 	struct ayre_worker_answer answer;
-	uint64_t sum = nap(worker, 60000);
+	uint64_t sum = nap(worker, 60000), done;
 
 	sum += nap(worker, 60000);
+	done = nap(worker, 1);
+	answer = collect(worker);
+	require(answer.call == done);
 	require(kill(first_child_of(getpid()), SIGKILL) == 0);
 	for (int i = 0; i < 2; i++) {
 		answer = collect(worker);
@@ -410,6 +478,7 @@ static int lose_all(void *context)
 		ayre_worker_release(worker, answer.call);
 	}
 	require(sum == 0);
+	require(ayre_worker_freeze(worker, done) == -ENOTCONN);
 	require(try_collect(worker, &answer) == -ENOTCONN);
 	require(ayre_worker_submit(worker, JOB(.function = "nap"), NULL) == -ENOTCONN);
 	ayre_worker_close(worker);
@@ -419,7 +488,7 @@ static int lose_all(void *context)
 static void all_are_told_that_the_zygote_is_gone(void **state)
 {
 	(void)state;
-	for_each_user(lose_all, WORKER(.processes = 2));
+	for_each_user(lose_all, WORKER(.processes = 3));
 }
 
 int main(void)
@@ -432,6 +501,8 @@ int main(void)
 		counted_test(waiting_for_one_loses_no_other),
 		counted_test(calls_can_be_given_up),
 		counted_test(inputs_are_mapped),
+		counted_test(who_stands_by_makes_room),
+		counted_test(bells_keep_nobody),
 		counted_test(an_input_that_is_cut_short_costs_its_process),
 		counted_test(what_cannot_be_is_refused),
 		counted_test(all_are_told_that_the_zygote_is_gone),
