@@ -13,10 +13,9 @@ upward_includes() {
   for floor in $floors; do
     seen="$seen $floor"
     [ -d "src/$floor" ] || continue
-    grep -Hn '^#include "' "src/$floor"/*.[ch] | while IFS= read -r line; do
-      target=$(printf '%s\n' "$line" | sed 's/.*#include "\([^/"]*\).*/\1/')
-      case " $seen " in *" $target "*) ;; *) printf '%s\n' "$line" ;; esac
-    done
+    awk -v seen="$seen " -F '["/]' '/^#include "/ && !index(seen, " " $2 " ") {
+      print FILENAME ":" FNR ":" $0
+    }' "src/$floor"/*.[ch]
   done
 }
 
@@ -55,10 +54,10 @@ public_headers_elsewhere() {
   grep -rHn 'AYRE_BEGIN_DECLARATIONS' src --include='*.h' || true
 }
 
+# One process for many files: what it says of each line becomes a line for each file.
 untidy() {
-  git ls-files '*.c' '*.h' 2>/dev/null | while IFS= read -r file; do
-    clang-format "$file" | cmp -s - "$file" || printf '%s: run clang-format -i\n' "$file"
-  done
+  git ls-files -z '*.c' '*.h' 2>/dev/null | xargs -0 clang-format --dry-run --Werror 2>&1 |
+    sed -n 's/^\([^ :]*\):[0-9]*:[0-9]*: error: .*/\1: run clang-format -i/p' | sort -u
 }
 
 verdict 'no floor includes a higher one' "$(upward_includes)"
