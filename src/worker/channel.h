@@ -106,6 +106,7 @@ struct ayrei_order {
 	uint64_t call;
 	uint64_t requests_bytes, replies_bytes; /* of the files */
 	int64_t spin_ns;                        /* AYRE_SPIN_..., while it waits for a call */
+	uint64_t likely_bytes; /* of its reply: what there was of the last one, within the file */
 	/* That will be called, most likely: to be looked up once, and not by each worker. */
 	char function[AYREI_FUNCTION_BYTES];
 };

@@ -61,21 +61,29 @@ static bool is_ready(const struct ayre_worker *worker, const struct ayrei_slot *
 	       (slot->served == 0 || ayrei_worker_keeps(worker));
 }
 
-/* The one that served last has the function in its caches; one that has started is sooner there. */
+/* How soon it would be there: who has served is warm, and who has started sooner than who has yet to. */
+static int warmth(const struct ayre_worker *worker, const struct ayrei_slot *slot)
+{
+	if (!is_ready(worker, slot))
+		return 0;
+	return 1 + (slot->state == AYREI_PROCESS_ALIVE) + 2 * (slot->served > 0);
+}
+
+/* The one that served last has the function in its caches. */
 static struct ayrei_slot *find_ready(const struct ayre_worker *worker)
 {
 	struct ayrei_slot *found = &worker->slots[worker->last];
+	int most = warmth(worker, found);
 
-	if (is_ready(worker, found) && found->state == AYREI_PROCESS_ALIVE)
-		return found;
-	found = NULL;
-	for (uint32_t i = 0; i < worker->slot_count; i++) {
-		struct ayrei_slot *slot = &worker->slots[i];
+	for (uint32_t i = 0; i < worker->slot_count && most <= 2; i++) {
+		int warm = warmth(worker, &worker->slots[i]);
 
-		if (is_ready(worker, slot) && (!found || slot->state == AYREI_PROCESS_ALIVE))
-			found = slot;
+		if (warm > most) {
+			most = warm;
+			found = &worker->slots[i];
+		}
 	}
-	return found;
+	return most > 0 ? found : NULL;
 }
 
 static struct ayrei_slot *find_empty(const struct ayre_worker *worker)

@@ -16,6 +16,9 @@
 #include "sys/socket.h"
 #include "worker/worker.h"
 
+/* More is not taken on suspicion. */
+#define LIKELY_MAX (UINT64_C(8) << 20)
+
 #define MILLISECOND_NS INT64_C(1000000)
 #define DEATHS_AT_ONCE 2 /* so many in a row before there is a pause */
 #define PAUSE_FIRST_NS MILLISECOND_NS
@@ -122,8 +125,10 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 		[AYREI_ORDER_REPLY_BELL] = slot->reply_bell[1],
 		[AYREI_ORDER_INPUT] = input,
 	};
+	uint64_t bytes = worker->info.reply_bytes;
 	int result = 0;
 
+	order.likely_bytes = bytes < LIKELY_MAX && bytes < worker->options.reply_max ? bytes : 0;
 	memcpy(order.function, worker->slots[worker->last].requests->function,
 	       sizeof(order.function));
 	/* What the process before has left is not for this one. */

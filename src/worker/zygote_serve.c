@@ -157,14 +157,18 @@ static void begin(struct service *service, const struct ayrei_order *order, cons
 	ayrei_spin_init(&service->spin, order->spin_ns);
 }
 
-/* A page that is touched for the first time takes its while: before the call, and not in it. */
-static void touch(const struct service *service)
+/*
+ * A page that is touched for the first time takes its while: before the call, and not in it. All at once they
+ * take half of it each.
+ */
+static void touch(const struct service *service, const struct ayrei_order *order)
 {
-	volatile char *reply = (char *)service->replies + AYREI_CHANNEL_HEAD;
+	char *reply = (char *)service->replies + AYREI_CHANNEL_HEAD;
 	const volatile char *request = (const char *)service->requests + AYREI_CHANNEL_HEAD;
 
 	(void)*request;
-	*reply = 0;
+	if (order->likely_bytes <= 1 || ayrei_map_populate(reply, order->likely_bytes, true) < 0)
+		*(volatile char *)reply = 0;
 }
 
 void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *order,
@@ -177,6 +181,7 @@ void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *o
 
 	begin(&service, order, fds);
 	replies = service.replies;
+	touch(&service, order);
 	result = fds[AYREI_ORDER_INPUT] < 0 ? 0 : map_input(&service, fds[AYREI_ORDER_INPUT]);
 	if (result < 0)
 		ayrei_fail(&replies->error, result, "map", "input", NULL);
@@ -186,7 +191,6 @@ void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *o
 		_exit(AYREI_WORKER_UNCONFINED);
 	__atomic_store_n(&replies->is_confined, 1, __ATOMIC_RELEASE);
 	ring(&service);
-	touch(&service);
 	for (;;) {
 		int32_t returned = 0;
 		uint64_t bytes = 0;
