@@ -39,7 +39,12 @@ struct topic_way {
 	/* In both at once, before the first sample. close also undoes make. May be NULL. */
 	int (*open)(struct topic_end *end);
 	void (*close)(struct topic_end *end);
-	/* So many messages, or round trips. 0 or a negative errno. */
+	/* In both right before each sample, and right after it. May be NULL. */
+	int (*ready)(struct topic_end *end);
+	void (*rest)(struct topic_end *end);
+	/* So often has a side that is no process of ours lost its processor. May be NULL. */
+	int64_t (*switches)(const struct topic_end *end);
+	/* So many messages, or round trips. 0 or a negative errno. far NULL: it has no part in it. */
 	int (*near)(struct topic_end *end, uint64_t count);
 	int (*far)(struct topic_end *end, uint64_t count);
 };
@@ -59,6 +64,7 @@ struct topic_end {
 	size_t row;
 	unsigned int number, far_count; /* of the far process, and how many there are */
 	bool is_near, is_open;
+	int near_cpu, far_cpu;
 
 	uint64_t message_bytes; /* whole words */
 	uint64_t *message; /* what is sent: its number, and words that stay; TOPIC_BATCH of them */
@@ -73,6 +79,8 @@ struct topic_end {
 	struct ayre_publisher *publisher;
 	struct ayre_subscriber *subscriber;
 	struct ayre_subscriber *idle[TOPIC_FAR_MAX]; /* that never receive */
+	struct ayre_worker *worker;
+	pid_t worker_pid;
 	int64_t *times;   /* TOPIC_TAIL_COUNT, if single round trips are wanted */
 	int64_t pause_ns; /* before each round trip, so that the other side has gone to sleep */
 	int64_t own_ns;   /* with a pause: what the round trips took */
@@ -107,7 +115,10 @@ struct topic_quiet {
 	uint64_t samples, repeated, interrupted; /* all; taken again; and no better the last time */
 };
 
-/* Starts the far processes, runs the group, ends them. Returns an exit code. */
+/*
+ * Starts the far processes, runs the group, ends them. directory: NULL: none of the ways needs any. Returns an
+ * exit code.
+ */
 int bench_topic_run_plan(struct bench_report *report, const struct bench_machine *machine,
                          const struct topic_plan *plan, const char *directory,
                          struct topic_quiet *quiet);
@@ -120,11 +131,16 @@ void bench_topic_remove_tree(const char *directory);
 
 /* A processor besides the one that we are bound to, or -1. */
 int bench_topic_far_cpu(const struct bench_machine *machine);
+/* This process runs there from now on. 0 or a negative errno. */
+int bench_topic_bind(int cpu);
 
 /* --- what is in a message --- */
 
 /* A far process has ended, while it was still needed. */
 extern volatile sig_atomic_t bench_topic_has_ended;
+
+/* From now on the end of a far process, or of any other child, interrupts us; or no longer. */
+void bench_topic_watch_children(bool watched);
 
 /* So often does a spinner look for what ought to come within microseconds: some seconds. */
 #define TOPIC_TURNS_MAX (UINT64_C(1) << 30)
@@ -264,8 +280,8 @@ TOPIC_INLINE int topic_alternate_paused(struct topic_end *end, uint64_t count, t
 /* --- the ways --- */
 
 /* Floors and what else needs no kernel. A ring's parameter: its slots. */
-extern const struct topic_way bench_topic_line, bench_topic_ring_round, bench_topic_ring_stream,
-	bench_topic_ring_batch, bench_topic_in_band;
+extern const struct topic_way bench_topic_line, bench_topic_line_paused, bench_topic_ring_round,
+	bench_topic_ring_stream, bench_topic_ring_batch, bench_topic_in_band;
 extern const struct topic_way bench_topic_memcpy;
 
 /* Ours. The parameter: bytes of the ring, 0: the default. */
@@ -282,6 +298,8 @@ extern const struct topic_way bench_topic_broadcast, bench_topic_fan, bench_topi
 extern const struct topic_way bench_topic_semaphore, bench_topic_eventfd;
 extern const struct topic_way bench_topic_pipe, bench_topic_socket, bench_topic_packets,
 	bench_topic_queue;
+/* Both on the near processor, whatever the group says. */
+extern const struct topic_way bench_topic_packets_near;
 extern const struct topic_way bench_topic_pipe_stream, bench_topic_socket_stream,
 	bench_topic_packets_stream, bench_topic_queue_stream;
 

@@ -219,6 +219,26 @@ const struct topic_way bench_topic_packets = {
 	.far = bytes_far,
 };
 
+static int go_near(struct topic_end *end)
+{
+	return end->is_near ? 0 : bench_topic_bind(end->near_cpu);
+}
+
+static void go_far(struct topic_end *end)
+{
+	if (!end->is_near)
+		(void)bench_topic_bind(end->far_cpu);
+}
+
+const struct topic_way bench_topic_packets_near = {
+	.make = make_packets,
+	.ready = go_near,
+	.rest = go_far,
+	.close = close_both,
+	.near = bytes_near,
+	.far = bytes_far,
+};
+
 const struct topic_way bench_topic_packets_stream = {
 	.make = make_packets,
 	.close = close_both,

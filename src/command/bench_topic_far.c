@@ -31,6 +31,15 @@ int bench_topic_far_cpu(const struct bench_machine *machine)
 	return -1;
 }
 
+int bench_topic_bind(int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == -1 ? -errno : 0;
+}
+
 /* So often has this process lost its processor while it could have gone on. */
 int64_t bench_topic_count_switches(void)
 {
@@ -113,16 +122,21 @@ static int obey(struct topic_contest *contest, const struct topic_order *order, 
                 uint64_t sample)
 {
 	struct topic_end *end = &contest->far[order->row];
-	int code = answer(answers, bench_topic_open_end(end), 0);
+	int code = bench_topic_open_end(end);
 	int64_t before;
 
-	if (code < 0)
-		return code;
+	if (code == 0 && end->way->ready)
+		code = end->way->ready(end);
+	if (answer(answers, code, 0) < 0)
+		return code < 0 ? code : -EPIPE;
 	while (__atomic_load_n(&contest->memory->go, __ATOMIC_ACQUIRE) < sample)
 		sched_yield();
 	before = bench_topic_count_switches();
 	code = end->way->far(end, order->count);
-	return answer(answers, code, bench_topic_count_switches() - before);
+	before = bench_topic_count_switches() - before;
+	if (end->way->rest)
+		end->way->rest(end);
+	return answer(answers, code, before);
 }
 
 /* Until the near process closes its end of the orders. */
@@ -146,15 +160,6 @@ static __attribute__((noreturn)) void be_far(struct topic_contest *contest, unsi
 	_exit(0);
 }
 
-static int bind_to(int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == -1 ? -errno : 0;
-}
-
 int bench_topic_fork_far(struct topic_contest *contest, unsigned int number, int cpu)
 {
 	int orders[2], answers[2];
@@ -169,7 +174,7 @@ int bench_topic_fork_far(struct topic_contest *contest, unsigned int number, int
 		/* It ends with the near one, however that ends. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		bench_topic_watch_children(false);
-		if (getppid() != parent || bind_to(cpu) < 0)
+		if (getppid() != parent || bench_topic_bind(cpu) < 0)
 			_exit(1);
 		for (unsigned int i = 0; i < number; i++)
 			close(contest->fars[i].orders);

@@ -89,29 +89,45 @@ static int64_t find_quantile(int64_t *times, uint64_t count, uint64_t thousandth
 	return times[(count - 1) * thousandths / 1000];
 }
 
+/* Of the far process its answer tells. */
+static int64_t count_switches(const struct topic_end *near)
+{
+	int64_t others = near->way->switches ? near->way->switches(near) : 0;
+
+	return bench_topic_count_switches() + others;
+}
+
 /* Both sides, once. With a sample, that is what it measures. */
 static int run_once(struct topic_contest *contest, struct topic_end *near, uint64_t count,
                     struct bench_sample *sample)
 {
 	struct topic_order order = {.row = near->row, .count = count};
-	int result = tell(contest, &order);
+	bool is_alone = !near->way->far;
+	int result = is_alone ? 0 : tell(contest, &order);
 
 	if (result == 0)
 		result = bench_topic_open_end(near);
-	if (result == 0)
+	if (result == 0 && near->way->ready)
+		result = near->way->ready(near);
+	if (result == 0 && !is_alone)
 		result = hear(contest);
 	if (result < 0)
 		return result;
-	contest->switches = -bench_topic_count_switches();
+	contest->switches = -count_switches(near);
 	if (sample)
 		bench_begin(sample);
-	__atomic_store_n(&contest->memory->go, ++contest->samples, __ATOMIC_RELEASE);
+	if (!is_alone)
+		__atomic_store_n(&contest->memory->go, ++contest->samples, __ATOMIC_RELEASE);
 	result = near->way->near(near, count);
 	if (sample)
 		bench_end(sample);
 	if (sample && near->pause_ns)
 		sample->ns = near->own_ns;
-	contest->switches += bench_topic_count_switches();
+	contest->switches += count_switches(near);
+	if (near->way->rest)
+		near->way->rest(near);
+	if (is_alone)
+		return result;
 	return result < 0 ? find_cause(contest, result) : hear(contest);
 }
 
@@ -161,7 +177,7 @@ int bench_topic_measure(void *state, uint64_t argument, struct bench_sample *sam
 
 /* --- a group --- */
 
-static int make_ends(struct topic_contest *contest)
+static int make_ends(struct topic_contest *contest, int near_cpu)
 {
 	const struct topic_plan *plan = contest->plan;
 
@@ -176,6 +192,8 @@ static int make_ends(struct topic_contest *contest)
 			.row = row,
 			.far_count = plan->far_count ? plan->far_count : 1,
 			.is_near = true,
+			.near_cpu = near_cpu,
+			.far_cpu = contest->far_cpu,
 			.pause_ns = plan->pause_ns,
 			.message_bytes = plan->message_bytes,
 			.lines = &contest->memory->lines[row],
@@ -201,7 +219,7 @@ static int begin(struct topic_contest *contest, const struct bench_machine *mach
 	contest->far_cpu = contest->plan->same_cpu ? machine->cpu : bench_topic_far_cpu(machine);
 	if (contest->far_cpu < 0)
 		return 0;
-	if (mkdir(contest->directory, 0700) == -1)
+	if (contest->directory[0] && mkdir(contest->directory, 0700) == -1)
 		return -errno;
 	contest->memory = mmap(NULL, sizeof(*contest->memory), PROT_READ | PROT_WRITE,
 	                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -209,7 +227,7 @@ static int begin(struct topic_contest *contest, const struct bench_machine *mach
 		contest->memory = NULL;
 		return -errno;
 	}
-	result = make_ends(contest);
+	result = make_ends(contest, machine->cpu);
 	for (; result == 0 && contest->far_count < wanted; contest->far_count++)
 		result = bench_topic_fork_far(contest, contest->far_count, contest->far_cpu);
 	bench_topic_watch_children(true);
@@ -234,7 +252,8 @@ static void end(struct topic_contest *contest, bool failed)
 		bench_topic_close_end(&contest->near[row]);
 	if (contest->memory)
 		munmap(contest->memory, sizeof(*contest->memory));
-	bench_topic_remove_tree(contest->directory);
+	if (contest->directory[0])
+		bench_topic_remove_tree(contest->directory);
 	free(contest);
 }
 
@@ -261,8 +280,9 @@ int bench_topic_run_plan(struct bench_report *report, const struct bench_machine
 	contest->plan = plan;
 	contest->quiet = quiet;
 	contest->tries = report->settings.quick ? 1 : TRIES;
-	snprintf(contest->directory, sizeof(contest->directory), "%s/%s", directory,
-	         plan->group->name);
+	if (directory)
+		snprintf(contest->directory, sizeof(contest->directory), "%s/%s", directory,
+		         plan->group->name);
 	code = begin(contest, machine);
 	result = code < 0 ? output_fail("%s: %s", plan->group->name, strerror(-code))
 	                  : bench_run_group(report, plan->group, contest, plan->message_bytes);

@@ -44,9 +44,6 @@ struct topic_contest {
 /* So often has this process lost its processor while it could have gone on. */
 int64_t bench_topic_count_switches(void);
 
-/* From now on the end of a far process interrupts us; or no longer. */
-void bench_topic_watch_children(bool watched);
-
 /* Opens it, if it is not open; closes what is open of it. */
 int bench_topic_open_end(struct topic_end *end);
 void bench_topic_close_end(struct topic_end *end);

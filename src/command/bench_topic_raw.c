@@ -37,6 +37,27 @@ TOPIC_ROUND_TRIPS(line, line_send, line_receive)
 
 const struct topic_way bench_topic_line = {.near = line_near, .far = line_far};
 
+/* The same by who tells the processor that it waits, which leaves the line to the other side for longer. */
+TOPIC_INLINE int line_receive_paused(struct topic_end *end)
+{
+	const uint64_t *word = end->is_near ? &end->lines->back : &end->lines->there;
+	uint64_t least = ++end->received;
+
+	for (uint64_t turn = 0; turn < TOPIC_TURNS_MAX; turn++) {
+		if (__builtin_expect(__atomic_load_n(word, __ATOMIC_ACQUIRE) >= least, true))
+			return 0;
+		BENCH_PAUSE;
+	}
+	return -ETIMEDOUT;
+}
+
+TOPIC_ROUND_TRIPS(line_paused, line_send, line_receive_paused)
+
+const struct topic_way bench_topic_line_paused = {
+	.near = line_paused_near,
+	.far = line_paused_far,
+};
+
 /* --- rings --- */
 
 static inline uint64_t slot_bytes(const struct topic_end *end)
