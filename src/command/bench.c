@@ -25,6 +25,8 @@ static const struct bench benches[] = {
          "ayre", "peer", bench_pipe_run},
 	{"topic", "messages between two processes, against pipes, sockets and queues", "ayre",
          "peer", bench_topic_run},
+	{"worker", "calls of code in a jail, against none and against others' jails", "ayre",
+         "peer", bench_worker_run},
 };
 
 #define BENCH_COUNT COUNT_OF(benches)
@@ -188,7 +190,8 @@ static int run_bench(void *values, int operand_count, char **operands)
 
 const struct command bench_command = {
 	.verb = "bench",
-	.summary = "Measure this machine: files, pipes and topics, beside what it gives at all",
+	.summary = "Measure this machine: files, pipes, topics and workers, beside what it gives "
+		   "at all",
 	.synopsis = "[NAME[/GROUP]]... [--json] [--plot FILE.svg] [--quick]",
 	.examples = "  ayre bench file                       files, read, written and mapped\n"
 		    "  ayre bench pipe                       pipelines, against shells and others\n"

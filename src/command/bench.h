@@ -197,6 +197,7 @@ void bench_machine_bind(const struct bench_machine *machine);
 
 int bench_pipe_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_topic_run(struct bench_report *report, const struct bench_machine *machine);
+int bench_worker_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_file_run(struct bench_report *report, const struct bench_machine *machine);
 
 /* --- telling --- */

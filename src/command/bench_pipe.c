@@ -33,10 +33,8 @@
 /* --- the others --- */
 
 static const char *const peer_programs[] = {
-	[PEER_DASH] = "dash",
-	[PEER_BASH] = "bash",
-	[PEER_PYTHON] = "python3",
-	[PEER_PV] = "pv",
+	[PEER_DASH] = "dash", [PEER_BASH] = "bash",   [PEER_PYTHON] = "python3",
+	[PEER_PV] = "pv",     [PEER_BWRAP] = "bwrap", [PEER_FIREJAIL] = "firejail",
 };
 
 static bool is_in_path(const char *program)
@@ -62,6 +60,8 @@ const char *bench_peer_missing(enum pipe_peer peer)
 		[PEER_BASH] = "bash is not installed",
 		[PEER_PYTHON] = "python3 is not installed",
 		[PEER_PV] = "pv is not installed",
+		[PEER_BWRAP] = "bwrap is not installed",
+		[PEER_FIREJAIL] = "firejail is not installed",
 	};
 
 	return is_in_path(peer_programs[peer]) ? NULL : reasons[peer];

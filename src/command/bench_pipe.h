@@ -26,6 +26,8 @@ enum pipe_peer {
 	PEER_BASH,
 	PEER_PYTHON,
 	PEER_PV,
+	PEER_BWRAP,
+	PEER_FIREJAIL,
 };
 const char *bench_peer_missing(enum pipe_peer peer);
 
