@@ -66,6 +66,9 @@ version=$(sed -n 's/.*AYRE_VERSION "\(.*\)"/\1/p' "$root/include/ayre/version.h"
 said=$("$command" --version 2>&1) || said="$said (failed)"
 verdict 'the installed command runs' "$([ "$said" = "ayre $version" ] || echo "$said")"
 
+for helper in ayre-zygote ayre-bench.so; do
+  verdict "$helper is installed" "$([ -n "$(find "$work/tree" -path "*/libexec/$helper")" ] || echo 'it is missing')"
+done
 for page in man1/ayre.1 man3/ayre_segment.3 man3/ayre_segment_open.3 man7/ayre.7; do
   verdict "$page is installed" \
     "$([ -n "$(find "$work/tree" -path "*/man/$page")" ] || echo 'it is missing')"
