@@ -81,10 +81,58 @@ static int check_alone(struct ayre_error *error)
 
 	if (alone < 0)
 		return ayrei_fail(error, alone, "confine", "threads",
-		                  "whether there are others cannot be told");
+		                  "whether there are others cannot be told: mount /proc, or "
+		                  "allow unshare");
 	return alone ? 0
 	             : ayrei_fail(error, -EBUSY, "confine", "threads",
 	                          "there are others, which the layers would not reach");
+}
+
+/*
+ * What is the matter where a layer fails with this, and what helps. By the first that fits; a layer of 0
+ * fits each.
+ */
+static const struct {
+	uint32_t layer;
+	int code;
+	const char *text;
+} remedies[] = {
+	{AYRE_LAYER_LANDLOCK, -ENOSYS,
+         "the kernel was built without it, or a container hides it; what it forbids seccomp "
+         "forbids too, so that it can be done without"},
+	{AYRE_LAYER_LANDLOCK, -EOPNOTSUPP,
+         "it is off: the kernel's lsm= parameter has to name it, or it can be done without"},
+	{AYRE_LAYER_LANDLOCK, -EPERM,
+         "a container's filter forbids landlock_create_ruleset or landlock_restrict_self: allow "
+         "them there, or do without"},
+	{AYRE_LAYER_LIMITS, -ENOENT,
+         "how much is mapped is read from /proc/self/statm: mount /proc, or set no limit of "
+         "memory"},
+	{AYRE_LAYER_DESCRIPTORS, -ENOSYS,
+         "the kernel has no close_range (Linux 5.9), or a container hides it"},
+	{AYRE_LAYER_NAMESPACES, -EPERM,
+         "user namespaces are refused to this user, as in most containers"},
+	{AYRE_LAYER_NAMESPACES, -ENOENT, "the maps of users are written in /proc: mount it"},
+	{0, -EPERM, "a container's filter, or a privilege that is missing, forbids it"},
+	{0, -ENOSYS, "the kernel was built without it, or a container hides it"},
+	{0, -EINVAL, "the kernel is too old for it, or was built without it"},
+};
+
+static const char *remedy(uint32_t layer, int code)
+{
+	for (size_t i = 0; i < sizeof(remedies) / sizeof(*remedies); i++)
+		if ((!remedies[i].layer || remedies[i].layer == layer) && remedies[i].code == code)
+			return remedies[i].text;
+	return NULL;
+}
+
+static int fail_layer(int number, int code, struct ayre_error *error)
+{
+	const char *text = remedy(1u << number, code);
+
+	return ayrei_fail(error, code, "confine", names[number],
+	                  "this layer has to hold, and does not%s%s", text ? ": " : "",
+	                  text ? text : "");
 }
 
 int ayrei_confine_lay(struct ayrei_confinement *confinement,
@@ -104,8 +152,7 @@ int ayrei_confine_lay(struct ayrei_confinement *confinement,
 		if (code >= 0)
 			posture->layers |= layer;
 		else if (layer & mandatory)
-			return ayrei_fail(error, code, "confine", names[number],
-			                  "this layer has to hold, and does not");
+			return fail_layer(number, code, error);
 	}
 	posture->confined = (posture->layers & AYRE_LAYERS_CONFINED) == AYRE_LAYERS_CONFINED;
 	return 0;
