@@ -176,16 +176,23 @@ pid_t ayrei_child_take_any(int *ret_status, int64_t *ret_cpu_ns, int64_t *ret_ma
 	return taken;
 }
 
+void ayrei_child_tell(int fd, const void *message, size_t length)
+{
+	(void)!write(fd, message, length);
+}
+
 void ayrei_child_exit_telling(int fd, const void *message, size_t length)
 {
-	/* A failure is told by silence. */
-	(void)!write(fd, message, length);
+	ayrei_child_tell(fd, message, length);
 	_exit(0);
 }
 
-void ayrei_child_await(pid_t pid)
+int ayrei_child_await(pid_t pid)
 {
-	(void)AYREI_RETRY(waitpid(pid, NULL, __WCLONE));
+	int status = 0;
+
+	(void)AYREI_RETRY(waitpid(pid, &status, __WCLONE));
+	return status;
 }
 
 static int64_t find_number(const char *text, const char *label)

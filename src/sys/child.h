@@ -47,10 +47,12 @@ pid_t ayrei_child_fork_watched(int *ret_pidfd);
 pid_t ayrei_child_take_any(int *ret_status, int64_t *ret_cpu_ns, int64_t *ret_max_rss_bytes);
 /* What wait(2) says, taken apart. */
 void ayrei_child_read_status(int status, struct ayrei_child_end *end);
+/* A message of up to PIPE_BUF bytes for its parent. A failure is told by silence. */
+void ayrei_child_tell(int fd, const void *message, size_t length);
 /* Its end: a message of up to PIPE_BUF bytes for its parent, by two system calls. */
 void ayrei_child_exit_telling(int fd, const void *message, size_t length) __attribute__((noreturn));
-/* Waits until it has ended. */
-void ayrei_child_await(pid_t pid);
+/* Waits until it has ended: what wait(2) says of it. */
+int ayrei_child_await(pid_t pid);
 
 /* The processor time that a process has used so far. Needs /proc. */
 int64_t ayrei_child_cpu_ns(int pidfd);

@@ -145,9 +145,11 @@ int ayrei_confine_lay(struct ayrei_confinement *confinement,
 
 	for (size_t i = 0; i < count; i++) {
 		uint32_t layer = layers[i].layer;
-		int number = number_of(layer);
-		int code = layers[i].lay(confinement);
+		int number = number_of(layer), code;
 
+		if (confinement->begin)
+			confinement->begin(confinement, layer);
+		code = layers[i].lay(confinement);
 		posture->codes[number] = code;
 		if (code >= 0)
 			posture->layers |= layer;
@@ -163,6 +165,16 @@ int ayrei_confine_all(struct ayrei_confinement *confinement, struct ayre_error *
 	return ayrei_confine_lay(confinement, steps, AYRE_LAYER_COUNT, error);
 }
 
+int ayrei_confine_alone(struct ayrei_confinement *confinement, struct ayre_error *error)
+{
+	int result = check_alone(error);
+
+	if (result < 0)
+		return result;
+	confinement->mapped_bytes = ayrei_address_space_bytes();
+	return ayrei_confine_all(confinement, error);
+}
+
 int ayre_confine(const struct ayre_confine_options *options, struct ayre_posture *ret_posture,
                  struct ayre_error *error)
 {
@@ -173,11 +185,7 @@ int ayre_confine(const struct ayre_confine_options *options, struct ayre_posture
 		return ayrei_fail(error, -EINVAL, "confine", "options", "a size is not set");
 	result = check_options(&confinement.options, error);
 	if (result == 0)
-		result = check_alone(error);
-	if (result < 0)
-		return result;
-	confinement.mapped_bytes = ayrei_address_space_bytes();
-	result = ayrei_confine_all(&confinement, error);
+		result = ayrei_confine_alone(&confinement, error);
 	if (result == 0 && ret_posture)
 		result = ayrei_result_copy(ret_posture, &confinement.posture,
 		                           sizeof(confinement.posture));

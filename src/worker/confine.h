@@ -13,6 +13,9 @@ struct ayrei_confinement {
 	struct ayre_confine_options options;
 	struct ayre_posture posture;
 	int64_t mapped_bytes; /* at the beginning, or a negative errno */
+	/* Called before each layer; NULL: nobody wants to know. */
+	void (*begin)(const struct ayrei_confinement *confinement, uint32_t layer);
+	int begin_fd; /* for its use */
 };
 
 struct ayrei_confine_step {
@@ -26,6 +29,8 @@ int ayrei_confine_lay(struct ayrei_confinement *confinement,
                       struct ayre_error *error);
 /* All of ayre_confine()'s, for a process that is known to be alone, with mapped_bytes set. */
 int ayrei_confine_all(struct ayrei_confinement *confinement, struct ayre_error *error);
+/* The same for one that is not known to be, and that has not looked how much is mapped. */
+int ayrei_confine_alone(struct ayrei_confinement *confinement, struct ayre_error *error);
 
 /* Each lays one layer on the calling process: 0 or a negative errno. */
 int ayrei_confine_no_new_privs(struct ayrei_confinement *confinement);

@@ -377,7 +377,8 @@ static int try_probe_that_is_killed(void *context)
 	require(ayrei_privileges_no_new() == 0);
 	require(ayrei_filter_load(steps, sizeof(steps) / sizeof(*steps)) == 0);
 	require(ayre_posture_probe(&posture, &error) == -EPIPE);
-	require(error.code == -EPIPE && error.detail[0]);
+	require(error.code == -EPIPE && strcmp(error.object, "capabilities") == 0);
+	require(strstr(error.detail, "killed by signal 31: a filter from outside"));
 	require(posture.layers == 77);
 	return 0;
 }
