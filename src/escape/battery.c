@@ -68,7 +68,8 @@ static int confine(enum escape_tier tier, uint32_t without, const int *keep, siz
 	int result = escape_tier_enter(tier);
 
 	if (result < 0)
-		return ayrei_fail(error, result, "filter", escape_tier_name(tier), NULL);
+		return ayrei_fail(error, result, "filter", "tier",
+		                  "a kernel that lacks something cannot be played here");
 	return ayre_confine(&options, ret_posture, error);
 }
 
@@ -83,36 +84,48 @@ static int ask(enum escape_tier tier, uint32_t without, struct ayre_posture *ret
                struct ayre_error *error)
 {
 	struct answer answer = {.posture = {.size = sizeof(answer.posture)}};
+	int fds[2], status = 0, result = ayrei_pipe_open(fds);
 	ssize_t length;
 	pid_t child;
-	int fds[2];
 
-	if (ayrei_pipe_open(fds) < 0)
-		return ayrei_fail(error, -EMFILE, "pipe", "posture", NULL);
+	if (result < 0)
+		return ayrei_fail(error, result, "pipe", "process", NULL);
 	child = fork();
 	if (child == 0) {
 		answer.result = confine(tier, without, &fds[1], 1, &answer.posture, &answer.error);
 		ayrei_child_exit_telling(fds[1], &answer, sizeof(answer));
 	}
+	result = child == -1 ? -errno : 0;
 	close(fds[1]);
 	length = ayrei_file_read(fds[0], &answer, sizeof(answer));
 	close(fds[0]);
-	if (child > 0)
-		waitpid(child, NULL, 0);
+	if (result < 0)
+		return ayrei_fail(error, result, "fork", "process", NULL);
+	waitpid(child, &status, 0);
 	if (length != sizeof(answer))
-		return ayrei_fail(error, -EPIPE, "confine", escape_tier_name(tier),
-		                  "the process ended before it could tell");
+		return ayrei_fail(error, -EPIPE, "confine", "process",
+		                  "its process ended of signal %d before it could tell: 'ayre "
+		                  "worker posture' says at which layer",
+		                  WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 	if (answer.result < 0 && error)
 		*error = answer.error;
 	*ret_posture = answer.posture;
 	return answer.result;
 }
 
-int escape_try_default(enum escape_tier tier, struct ayre_error *error)
+int escape_try_refusal(enum escape_tier tier, struct ayre_error *error)
 {
+	uint32_t missing = escape_tier_without(tier);
 	struct ayre_posture posture;
+	int result = ask(tier, AYRE_LAYERS_MANDATORY & ~missing, &posture, error);
 
-	return ask(tier, 0, &posture, error);
+	if (result >= 0)
+		return ayrei_fail(error, -EPROTO, "confine", escape_tier_name(tier),
+		                  "it is not refused");
+	if (strcmp(error->step, "confine") != 0 || !ayre_layer_name(missing) ||
+	    strcmp(error->object, ayre_layer_name(missing)) != 0)
+		return result;
+	return 0;
 }
 
 static void __attribute__((noreturn))

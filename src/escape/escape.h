@@ -63,7 +63,7 @@ struct escape_run {
 int escape_run(struct escape_run *run, struct ayre_error *error);
 
 /*
- * What the mandatory layers say where the tier's layer is missing: 0, or the error of
- * ayre_confine().
+ * Is a process refused that has to have the one layer which the tier lacks, and no other? 0, with the
+ * refusal in *error; or a negative errno: it is not, or the tier cannot be had.
  */
-int escape_try_default(enum escape_tier tier, struct ayre_error *error);
+int escape_try_refusal(enum escape_tier tier, struct ayre_error *error);

@@ -44,18 +44,21 @@ posture_is_whole() {
   fails 2 "--tier" ayre worker posture --tier full
 }
 
-# lacking CALL COMMAND...: on a kernel that says ENOSYS to a system call.
+# lacking NUMBER[=ANSWER] COMMAND...: where a system call gets an answer from outside, as in a container: an errno, or
+# `kill`; ENOSYS if it is not said.
 lacking() {
   /usr/bin/python3 - "$@" <<'PYTHON'
 import ctypes, os, struct, sys
-ERRNO, ALLOW = 0x00050000, 0x7FFF0000
-steps = [(0x20, 0, 0, 0), (0x15, 0, 1, int(sys.argv[1])), (0x06, 0, 0, ERRNO | 38), (0x06, 0, 0, ALLOW)]
+ERRNO, KILL, ALLOW = 0x00050000, 0x80000000, 0x7FFF0000
+number, _, answer = sys.argv[1].partition('=')
+action = KILL if answer == 'kill' else ERRNO | int(answer or 38)
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, int(number)), (0x06, 0, 0, action), (0x06, 0, 0, ALLOW)]
 program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
 head = struct.pack('HxxxxxxP', len(steps), ctypes.addressof(program))
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, head, 0, 0) == 0, os.strerror(ctypes.get_errno())
-os.execv(sys.argv[2], sys.argv[2:])
+os.execvp(sys.argv[2], sys.argv[2:])
 PYTHON
 }
 
@@ -81,6 +84,31 @@ ruleset=444
   grep -qx 'seccomp        does not hold: Function not implemented' <<<"$output"
   run lacking "$filter" "$AYRE" worker posture --json
   [ "$(jq .confined <<<"$output")" = false ]
+}
+
+# An error that many tiers have is told once, and a refusal for another reason proves nothing.
+@test "selftest: what no tier can do without is told once" {
+  run -1 --separate-stderr lacking "$ruleset=1" "$AYRE" worker selftest --attempt read-file
+  [ "$(grep -c '^full .*refused: landlock: Operation not permitted' <<<"$output")" -eq 1 ]
+  [ "$(grep -c '^no-namespaces .*refused: landlock: ' <<<"$output")" -eq 1 ]
+  grep -q '^no-landlock  *confined: 1 attempts, 0 got out' <<<"$output"
+  grep -q '^no-seccomp  *not confined: refused: seccomp: ' <<<"$output"
+  [ "$(wc -l <<<"$stderr")" -eq 1 ]
+  [[ "$stderr" == "ayre: worker selftest: landlock: Operation not permitted: "*"do without" ]]
+  # No tier can be played, and the last one is not what its refusal says.
+  run -1 --separate-stderr lacking "$filter=1" "$AYRE" worker selftest --json
+  [ "$(jq -r '.tiers[4].refused' <<<"$output")" != null ]
+  [[ "$stderr" == *"tier: Operation not permitted: "*"cannot be played here" ]]
+  [ "$(wc -l <<<"$stderr")" -eq 2 ]
+}
+
+@test "posture and selftest: what kills from outside is named" {
+  fails 1 'landlock: Broken pipe: the process that tries it was killed by signal 31' \
+    lacking "$ruleset=kill" "$AYRE" worker posture
+  run -1 --separate-stderr lacking "$ruleset=kill" "$AYRE" worker selftest
+  [ "$(grep -c 'not confined: refused: process: ' <<<"$output")" -eq 5 ]
+  [[ "$stderr" == "ayre: worker selftest: process: Broken pipe: its process ended of signal 31"* ]]
+  [ "$(wc -l <<<"$stderr")" -eq 1 ]
 }
 
 # Nobody gets out, in no tier; and there are enough who try.
