@@ -210,17 +210,23 @@ static void remove_new(struct escape_bait *bait)
 	unlink(escape_path(bait, "victim"));
 }
 
-void escape_bait_renew(struct escape_bait *bait)
+int escape_bait_renew(struct escape_bait *bait)
 {
+	int result;
+
 	close_all(bait);
 	remove_new(bait);
-	make_file(escape_path(bait, "victim"));
+	result = make_file(escape_path(bait, "victim"));
 	make_memory(bait);
 	renew_queues(bait);
 	escape_sockets_renew(bait);
 	bait->leaked_high = fcntl(bait->leaked_file, F_DUPFD, HIGH_FD);
-	if (waitpid(bait->sibling, NULL, WNOHANG) == bait->sibling)
-		make_sibling(bait);
+	if (result == 0 && waitpid(bait->sibling, NULL, WNOHANG) == bait->sibling)
+		result = make_sibling(bait);
+	if (result == 0 && (bait->memory < 0 || bait->read_only < 0 || bait->control < 0 ||
+	                    bait->leaked_socket < 0 || bait->leaked_high < 0))
+		result = -EMFILE;
+	return result;
 }
 
 int escape_bait_set(struct escape_bait *bait, struct ayre_error *error)

@@ -33,8 +33,11 @@ struct escape_bait {
 
 /* What fails is told in *error and leaves nothing behind. */
 int escape_bait_set(struct escape_bait *bait, struct ayre_error *error);
-/* What the last attempt may have used up. */
-void escape_bait_renew(struct escape_bait *bait);
+/*
+ * What the last attempt may have used up. 0 or a negative errno: some of it is not there, and what goes after
+ * it would be held by that alone.
+ */
+int escape_bait_renew(struct escape_bait *bait);
 void escape_bait_remove(struct escape_bait *bait);
 
 /* A path in the bait's directory; in one of a few static buffers. */

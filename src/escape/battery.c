@@ -183,8 +183,7 @@ static int run_one(struct escape_run *run, const struct escape_group *group,
 	bool in_time;
 	pid_t child;
 
-	escape_bait_renew(bait);
-	child = fork();
+	child = escape_bait_renew(bait) < 0 ? -1 : fork();
 	if (child == 0)
 		attempt(run, row, bait);
 	if (child > 0) {

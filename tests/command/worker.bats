@@ -180,6 +180,14 @@ some_get_out() {
   fails 2 "one word too many" ayre worker selftest x
 }
 
+# An attempt on what is not there would be held whatever the policy.
+@test "selftest: without its bait no attempt counts as held" {
+  few() { (ulimit -n 150 && exec "$AYRE" worker selftest --tier full --attempt leaked-high); }
+  run -1 --separate-stderr few
+  [ "${lines[0]}" = "full           descriptors: leaked-high: could not be made" ]
+  [ "$stderr" = "ayre: worker selftest: full: 1 attempts could not be made" ]
+}
+
 @test "selftest: asked to end, it leaves nothing behind" {
   "$AYRE" worker selftest >/dev/null 2>&1 &
   background=$!

@@ -108,9 +108,8 @@ static int run_all(char **prefix, struct escape_bait *bait)
 		pid_t child;
 		int result;
 
-		escape_bait_renew(bait);
 		fflush(stdout);
-		child = fork();
+		child = escape_bait_renew(bait) < 0 ? -1 : fork();
 		if (child == 0)
 			start(prefix, number, bait);
 		result = child == -1 ? -1 : judge(child);
