@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,8 +249,13 @@ int escape_bait_set(struct escape_bait *bait, struct ayre_error *error)
 	if (result == 0)
 		result = make_sibling(bait);
 	if (result < 0) {
+		bool has_place = bait->directory[0];
+
 		escape_bait_remove(bait);
-		return ayrei_fail(error, result, "bait", "bait", NULL);
+		return ayrei_fail(error, result, "bait", "bait",
+		                  has_place ? NULL
+		                            : "no directory for it can be made: AYRE_DIR names a "
+		                              "place in memory that can be written");
 	}
 	return 0;
 }

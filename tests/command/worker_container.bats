@@ -1,0 +1,209 @@
+#!/usr/bin/env bats
+# ayre worker and ayre call inside of what is like a container: namespaces, roots and filters that somebody else has laid.
+# Either all mandatory layers hold, or one line says which does not; never a hang, and never a false `confined`.
+
+bats_require_minimum_version 1.5.0
+load support
+
+setup_file() {
+  command -v bwrap >/dev/null || skip "bubblewrap is not installed"
+  bwrap --unshare-all --ro-bind / / true 2>/dev/null || skip "bubblewrap does not work here"
+  # In every container below this is all that is there of us.
+  reachable=$(mktemp -d /tmp/ayre-container.XXXXXX)
+  chmod 755 "$reachable"
+  cp "$MODULE_DIR"/module_functions.so "$AYRE_ZYGOTE" "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$reachable"
+  # Filters that answer in the kernel's place. outer NUMBER[:BITS]=ERRNO|kill... -- COMMAND: BITS of the first argument,
+  # one of which has to be set.
+  cat >"$reachable/outer" <<'PYTHON'
+#!/usr/bin/python3
+import ctypes, os, struct, sys
+ERRNO, KILL, ALLOW = 0x00050000, 0x80000000, 0x7FFF0000
+end = sys.argv.index('--')
+steps = [(0x20, 0, 0, 0)]
+for rule in sys.argv[1:end]:
+    what, answer = rule.split('=')
+    number, _, bits = what.partition(':')
+    action = KILL if answer == 'kill' else ERRNO | int(answer)
+    if bits:
+        steps += [(0x15, 0, 4, int(number)), (0x20, 0, 0, 16), (0x45, 0, 1, int(bits, 0)), (6, 0, 0, action), (0x20, 0, 0, 0)]
+    else:
+        steps += [(0x15, 0, 1, int(number)), (6, 0, 0, action)]
+steps.append((6, 0, 0, ALLOW))
+program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
+head = struct.pack('HxxxxxxP', len(steps), ctypes.addressof(program))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, head, 0, 0) == 0, os.strerror(ctypes.get_errno())
+os.execvp(sys.argv[end + 1], sys.argv[end + 1:])
+PYTHON
+  chmod 755 "$reachable/outer"
+  export reachable AYRE=$reachable/ayre AYRE_ZYGOTE=$reachable/ayre-zygote LD_LIBRARY_PATH=$reachable
+}
+
+teardown_file() {
+  [ -z "${reachable:-}" ] || rm -rf "$reachable"
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return
+}
+
+# Nothing is made outside of the test's own directory.
+teardown() {
+  :
+}
+
+# By their numbers.
+if [ "$(uname -m)" = x86_64 ]; then
+  clone=56 close_range=436 clone3=435 landlock="444 445 446" mount=165 pivot_root=155 seccomp=317 setns=308 unshare=272
+else
+  clone=220 close_range=436 clone3=435 landlock="444 445 446" mount=40 pivot_root=41 seccomp=277 setns=268 unshare=97
+fi
+namespaces=0x7e020000
+
+# What docker's profile refuses to those without CAP_SYS_ADMIN.
+docker="$unshare:$namespaces=1 $clone:$namespaces=1 $setns=1 $clone3=38 $mount=1 $pivot_root=1"
+
+# old_docker ANSWER: the profiles from before Landlock.
+old_docker() {
+  local number
+  printf '%s' "$docker"
+  for number in $landlock; do
+    printf ' %s=%s' "$number" "$1"
+  done
+}
+
+# within COMMAND...: in a container of the kind that $container says, as an ordinary user where root asks.
+within() {
+  if [ "$(id -u)" -eq 0 ]; then
+    # shellcheck disable=SC2086
+    timeout 60 setpriv --reuid=54321 --regid=54321 --clear-groups $container "$@"
+  else
+    # shellcheck disable=SC2086
+    timeout 60 $container "$@"
+  fi
+}
+
+calls() {
+  run -0 --separate-stderr within "$AYRE" call "$reachable/module_functions.so" echo "$@" <<<hello
+  [ "$output" = hello ]
+  [ -z "$stderr" ]
+}
+
+# holds LAYER...: all mandatory layers hold, these too, and the others do not; nobody gets out; calls are answered.
+holds() {
+  local posture
+  posture=$(within "$AYRE" worker posture --json)
+  [ "$(jq -r '.confined' <<<"$posture")" = true ]
+  [ "$(jq -r '[.layers[] | select(.holds and (.mandatory | not)) | .name] | join(" ")' <<<"$posture")" = "$*" ]
+  run -0 --separate-stderr within "$AYRE" worker selftest --tier full --json
+  [ -z "$stderr" ]
+  jq -e '[.attempts[] | select(.got_out)] == []' <<<"$output"
+  jq -e '.tiers[0] | .confined and .attempts >= 120' <<<"$output"
+  calls
+}
+
+# lacks LAYER TEXT: each says so in one line, and nothing is run.
+lacks() {
+  run -1 within "$AYRE" worker posture
+  grep -q "^$1  *does not hold: " <<<"$output"
+  run -1 --separate-stderr within "$AYRE" worker selftest --tier full --json
+  jq -e '.attempts == [] and (.tiers[0].confined | not)' <<<"$output"
+  [[ "$stderr" == "ayre: worker selftest: $1: "*"$2"* ]]
+  [ "$(wc -l <<<"$stderr")" -eq 1 ]
+}
+
+@test "namespaces of its own, with and without rights in them" {
+  container="bwrap --unshare-user --unshare-pid --unshare-ipc --unshare-uts --ro-bind / / --dev /dev --proc /proc"
+  holds namespaces code
+  container="bwrap --unshare-all --uid 0 --gid 0 --ro-bind / / --dev /dev --proc /proc"
+  holds code
+  container="unshare -r"
+  holds namespaces code
+}
+
+@test "a root with little in it, none of which can be written" {
+  container="bwrap --unshare-user --unshare-pid --ro-bind /usr /usr --symlink usr/lib /lib --symlink usr/lib64 /lib64"
+  container+=" --symlink usr/bin /bin --ro-bind $reachable $reachable --dev /dev --proc /proc --remount-ro /"
+  holds namespaces code
+}
+
+@test "parts of /proc that are covered" {
+  container="bwrap --unshare-user --unshare-pid --ro-bind / / --dev /dev --proc /proc --tmpfs /proc/sys"
+  container+=" --ro-bind /dev/null /proc/kallsyms --ro-bind /dev/null /proc/timer_list --tmpfs /proc/fs"
+  # The kernel lets nobody mount a whole /proc who has not a whole one; nothing here depends on it.
+  holds namespaces code
+  # That of another process namespace, and read-only.
+  container="bwrap --unshare-user --unshare-pid --ro-bind / / --dev /dev"
+  holds code
+}
+
+@test "no /proc: how much is mapped cannot be told" {
+  container="bwrap --unshare-all --ro-bind / / --dev /dev --tmpfs /proc"
+  lacks limits "mount /proc"
+  run -126 --separate-stderr within "$AYRE" call "$reachable/module_functions.so" echo <<<hello
+  [ -z "$output" ]
+  [ "$(wc -l <<<"$stderr")" -eq 1 ]
+  # And where unshare is refused too, whether there are other threads.
+  container+=" $reachable/outer $unshare=1 --"
+  fails 1 'threads: No such file or directory: whether there are others cannot be told: mount /proc' \
+    within "$AYRE" worker posture
+}
+
+@test "nowhere to put the bait: said, and where to" {
+  container="bwrap --unshare-all --ro-bind / / --proc /proc"
+  run -0 within "$AYRE" worker posture
+  run -1 --separate-stderr within "$AYRE" worker selftest --tier full
+  [[ "$stderr" == "ayre: worker selftest: bait: Read-only file system: "*"AYRE_DIR"* ]]
+  container+=" --tmpfs /tmp --ro-bind $reachable $reachable --setenv AYRE_DIR /tmp"
+  run -0 within "$AYRE" worker selftest --tier full --attempt read-file
+}
+
+@test "user namespaces that a filter refuses, as docker's" {
+  container="$reachable/outer $docker --"
+  holds code
+  # In the other tiers as well.
+  run -0 --separate-stderr within "$AYRE" worker selftest --json
+  jq -e '.tiers[:4] | all(.confined and .attempts >= 120 and .got_out == 0)' <<<"$output"
+  # All of unshare, which also tells whether there are other threads.
+  container="$reachable/outer $unshare=1 --"
+  holds code
+}
+
+@test "Landlock that a filter refuses or hides, as old docker's" {
+  container="$reachable/outer $(old_docker 1) --"
+  lacks landlock "allow them there, or do without"
+  fails 1 'landlock: Operation not permitted: ' within "$AYRE" call "$reachable/module_functions.so" echo </dev/null
+  calls --without landlock
+  container="$reachable/outer $(old_docker 38) --"
+  lacks landlock "can be done without"
+  fails 1 'landlock: Function not implemented: ' within "$AYRE" call "$reachable/module_functions.so" echo </dev/null
+  calls --without landlock
+  run -0 --separate-stderr within "$AYRE" worker selftest --tier no-landlock --json
+  jq -e '.tiers[0].confined and .tiers[0].got_out == 0' <<<"$output"
+}
+
+@test "filters that refuse what the layers are made of" {
+  container="$reachable/outer $seccomp=1 --"
+  lacks seccomp "forbids it"
+  container="$reachable/outer $seccomp=38 --"
+  lacks seccomp "a container hides it"
+  container="$reachable/outer $close_range=38 --"
+  lacks descriptors "close_range"
+}
+
+# Nothing confined, nothing answered, and an end.
+@test "filters that kill" {
+  for number in $seccomp ${landlock%% *} $unshare $close_range; do
+    container="$reachable/outer $number=kill --"
+    run -1 --separate-stderr within "$AYRE" worker posture
+    [ -z "$output" ]
+    [[ "$stderr" == *"killed by signal 31: a filter from outside"* ]]
+    run -1 --separate-stderr within "$AYRE" worker selftest --tier full --json
+    jq -e '.attempts == [] and (.tiers[0].confined | not)' <<<"$output"
+    run --separate-stderr within "$AYRE" call "$reachable/module_functions.so" echo </dev/null
+    [ "$status" -eq 126 ]
+    [ -z "$output" ]
+    [ "$(wc -l <<<"$stderr")" -eq 1 ]
+  done
+}
