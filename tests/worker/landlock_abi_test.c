@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "escape/escape.h"
 #include "escape/tier.h"
 
 /*
@@ -66,8 +67,12 @@ long __wrap_syscall(long number, ...)
 		words[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
 	if (played && number == SYS_landlock_create_ruleset) {
-		if (words[2] == 1 && !words[0] && !words[1])
-			return played->abi;
+		if (words[2] == 1 && !words[0] && !words[1]) {
+			/* Who may not ask is not answered. */
+			long newest = __real_syscall(number, NULL, 0, 1);
+
+			return newest < 0 ? newest : played->abi;
+		}
 		code = judge((const uint64_t *)words[0], words[1], words[2]);
 		if (code)
 			return refuse(code);
@@ -139,6 +144,125 @@ static void files_are_out_of_reach_from_abi_1_on(void **state)
 	munmap(asked, sizeof(*asked));
 }
 
+/* --- the battery --- */
+
+/* Of one run, for the parent to see. */
+struct tally {
+	unsigned int attempts, got_out, broken;
+	char names[4096]; /* those that got out, in "name " each */
+};
+
+static struct tally *tally;
+
+static int count(const struct escape_result *result, void *context)
+{
+	size_t length = strlen(tally->names);
+
+	(void)context;
+	tally->attempts++;
+	tally->broken += result->end == ESCAPE_BROKEN;
+	if (result->end != ESCAPE_GOT_OUT)
+		return 0;
+	tally->got_out++;
+	snprintf(tally->names + length, sizeof(tally->names) - length, "%s ", result->name);
+	return 0;
+}
+
+struct battery {
+	const struct kernel *kernel;
+	enum escape_tier tier;
+};
+
+/* No empty root stands before the files, so that Landlock is what does. */
+static int run_battery(void *context)
+{
+	const struct battery *battery = context;
+	struct escape_run run = {.tier = battery->tier, .visit = count};
+	struct ayre_error error;
+
+	require(escape_tier_enter(ESCAPE_NO_NAMESPACES) == 0);
+	memset(tally, 0, sizeof(*tally));
+	played = battery->kernel;
+	require(escape_run(&run, &error) == 0);
+	require(run.posture.landlock_abi == (played ? played->abi : 0));
+	require(run.posture.confined == (battery->tier != ESCAPE_NO_SECCOMP));
+	return 0;
+}
+
+static bool has_got_out(const char *name)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), "%s ", name);
+	return strstr(tally->names, word);
+}
+
+static void begin_battery(void)
+{
+	asked = share_memory(sizeof(*asked));
+	tally = share_memory(sizeof(*tally));
+}
+
+static void end_battery(void)
+{
+	munmap(asked, sizeof(*asked));
+	munmap(tally, sizeof(*tally));
+}
+
+/* What an old Landlock leaves open the filter closes, and the filter closes all of it alone. */
+static void nobody_gets_out_at_abi_1_nor_without(void **state)
+{
+	struct battery batteries[] = {
+		{&kernels[0], ESCAPE_FULL},
+		{NULL, ESCAPE_SECCOMP_ONLY},
+	};
+
+	(void)state;
+	begin_battery();
+	for (size_t i = 0; i < 2; i++) {
+		for_each_user(run_battery, &batteries[i]);
+		assert_true(tally->attempts >= 120);
+		assert_string_equal(tally->names, "");
+		assert_int_equal(tally->broken, 0);
+	}
+	end_battery();
+}
+
+/*
+ * The other way: without the filter it is seen what each Landlock holds by itself, and that the older
+ * one that is played holds less.
+ */
+static void without_the_filter_each_abi_holds_what_it_knows(void **state)
+{
+	/* None of them takes a descriptor, of which there are none. */
+	static const char *const held[] = {"make-directory", "make-fifo",   "make-symlink",
+	                                   "unlink-file",    "rename-file", "link-file"};
+	static const struct {
+		const char *attempt;
+		int abi; /* from which on it is held */
+	} rows[] = {
+		{"truncate-file", 3},
+		{"signal-host", 6},
+		{"signal-sibling", 6},
+	};
+
+	(void)state;
+	begin_battery();
+	for (size_t i = 0; i < KERNELS; i++) {
+		struct battery battery = {&kernels[i], ESCAPE_NO_SECCOMP};
+
+		if (kernels[i].abi == 99)
+			continue;
+		assert_int_equal(run_in_child(run_battery, &battery), 0);
+		for (size_t j = 0; j < sizeof(held) / sizeof(*held); j++)
+			assert_false(has_got_out(held[j]));
+		for (size_t j = 0; j < sizeof(rows) / sizeof(*rows); j++)
+			assert_int_equal(has_got_out(rows[j].attempt),
+			                 kernels[i].abi < rows[j].abi);
+	}
+	end_battery();
+}
+
 /* The player itself: a ruleset that is too new is refused, or these tests could not fail. */
 static int ask_too_much(void *context)
 {
@@ -166,6 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		counted_test(everything_that_an_abi_knows_is_forbidden),
 		counted_test(files_are_out_of_reach_from_abi_1_on),
+		counted_test(nobody_gets_out_at_abi_1_nor_without),
+		counted_test(without_the_filter_each_abi_holds_what_it_knows),
 		counted_test(the_played_kernel_refuses_what_is_newer),
 	};
 
