@@ -5,7 +5,7 @@
 
 # What a bare Debian 12 needs. The C library's and the sanitizers' files come with gcc.
 debian_build='gcc libc6-dev meson ninja-build pkgconf libjansson-dev libseccomp-dev'
-debian_test='g++ libcmocka-dev libpng-dev bats bubblewrap mandoc jq python3 e2fsprogs xfsprogs mount util-linux procps'
+debian_test='g++ libcmocka-dev libpng-dev bats bubblewrap mandoc musl-tools jq python3 e2fsprogs xfsprogs mount util-linux procps'
 debian_fuzz='clang-14 libclang-rt-14-dev'
 debian_models='spin gcc libc6-dev'
 # The same elsewhere, by those who know the names; not tested by us.

@@ -146,6 +146,7 @@ static const struct rule rules[] = {
 	ANSWER(close_range, ENOSYS),
 	ANSWER(faccessat2, ENOSYS),
 	ANSWER(futex_waitv, ENOSYS),
+	ANSWER(getrlimit, ENOSYS), /* musl, where there is no prlimit64 */
 	ANSWER(membarrier, ENOSYS),
 	ANSWER(openat2, ENOSYS),
 	ANSWER(prlimit64, ENOSYS),
@@ -157,6 +158,7 @@ static const struct rule rules[] = {
 	/* Then files: locales, time zones, character sets. */
 	ANSWER(access, EACCES),
 	ANSWER(faccessat, EACCES),
+	ANSWER(getcwd, EACCES),
 	ANSWER(lstat, EACCES),
 	ANSWER(newfstatat, EACCES),
 	ANSWER(open, EACCES),
@@ -164,8 +166,16 @@ static const struct rule rules[] = {
 	ANSWER(readlink, EACCES),
 	ANSWER(readlinkat, EACCES),
 	ANSWER(stat, EACCES),
-	/* A thread that cannot be had, a name that cannot be given, a terminal that is none. */
+	/* perror(3) takes a stream of its own if it gets one; fdopen(3) turns the end of a file on. */
+	ANSWER(dup, EMFILE),
+	ANSWER_IF(fcntl, EPERM, IS(1, F_SETFL)),
+	/*
+	 * A thread or child that cannot be had, a name that cannot be given, a terminal that is
+	 * none.
+	 */
 	ANSWER(clone, EAGAIN),
+	ANSWER(fork, EAGAIN),
+	ANSWER(vfork, EAGAIN),
 	ANSWER(prctl, EINVAL),
 	ANSWER_IF(ioctl, ENOTTY, IS(1, TCGETS)),
 	ANSWER_IF(ioctl, ENOTTY, IS(1, TIOCGWINSZ)),

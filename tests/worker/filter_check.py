@@ -21,10 +21,10 @@ X32_BIT = 0x40000000
 ALLOWED = set('''close fstat lseek read readv write writev brk mremap munmap exit exit_group getpid
     getrandom gettid gettimeofday nanosleep restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn
     sched_yield sigaltstack time'''.split())
-ANSWERED = {errno.ENOSYS: '''clone3 close_range faccessat2 futex_waitv membarrier openat2
+ANSWERED = {errno.ENOSYS: '''clone3 close_range faccessat2 futex_waitv getrlimit membarrier openat2
                 prlimit64 rseq sched_getaffinity set_robust_list statx sysinfo''',
-            errno.EACCES: 'access faccessat lstat newfstatat open openat readlink readlinkat stat',
-            errno.EAGAIN: 'clone', errno.EINVAL: 'prctl'}
+            errno.EACCES: 'access faccessat getcwd lstat newfstatat open openat readlink readlinkat stat',
+            errno.EAGAIN: 'clone fork vfork', errno.EINVAL: 'prctl', errno.EMFILE: 'dup'}
 ANSWERED = {name: ERROR | code for code, names in ANSWERED.items() for name in names.split()}
 # Those whose arguments matter.
 JUDGED = ('mmap', 'mprotect', 'fcntl', 'futex', 'clock_getres', 'clock_gettime', 'clock_nanosleep',
@@ -53,6 +53,8 @@ def wanted(name, arguments, forbidden):
         'clock_gettime': not arguments[0] & 0x80000000,
         'clock_nanosleep': not arguments[0] & 0x80000000,
     }
+    if name == 'fcntl' and low(arguments[1]) == 4:
+        return ERROR | errno.EPERM
     if name in allowed:
         return ALLOW if allowed[name] else forbidden
     if name == 'ioctl':
