@@ -1,5 +1,6 @@
 /*
- * A module for png_size.c: decodes PNG by libpng. Width and height, then the pixels, four bytes each.
+ * A module for png_size.c and worker_pool.c: decodes PNG by libpng. Width and height, then the pixels, four
+ * bytes each.
  */
 #include <ayre/module.h>
 #include <png.h>
@@ -8,9 +9,11 @@
 int decode(const struct ayre_request *request, struct ayre_reply *reply)
 {
 	png_image image = {.version = PNG_IMAGE_VERSION};
+	const void *png = request->input ? request->input : request->data;
+	size_t bytes = request->input ? request->input_bytes : request->bytes;
 	uint32_t *size = reply->data;
 
-	if (!png_image_begin_read_from_memory(&image, request->data, request->bytes))
+	if (!png_image_begin_read_from_memory(&image, png, bytes))
 		return 1;
 	image.format = PNG_FORMAT_RGBA;
 	if (PNG_IMAGE_SIZE(image) > reply->capacity - 2 * sizeof(*size))

@@ -22,7 +22,7 @@ teardown() {
   stop "${pids[@]}"
   ! table_line "$key" >/dev/null || ipcrm -M "$key"
   rm -f "/dev/shm/$name"
-  rm -rf "$AYRE_DIR"
+  rm -rf "$AYRE_DIR" ${place:+"$place"}
 }
 
 sysv_note() {
@@ -566,6 +566,61 @@ PYTHON
   [ "$("$EXAMPLES_DIR/png_size" "$EXAMPLES_DIR/png_module.so" <whole.png)" = "3 x 2" ]
   [ "$("$EXAMPLES_DIR/png_size" "$EXAMPLES_DIR/png_module.so" <cut.png)" = "no picture" ]
   [ "$("$EXAMPLES_DIR/png_size" "$EXAMPLES_DIR/png_module.so" </dev/null)" = "no picture" ]
+}
+
+# Where every user can reach it: the example, its module, and what they need, in $place.
+make_place() {
+  place=$(mktemp -d /tmp/ayre-examples.XXXXXX)
+  chmod 755 "$place"
+  cp "$EXAMPLES_DIR"/worker_pool "$EXAMPLES_DIR"/png_module.so "$EXAMPLES_DIR"/../src/libayre.so.0 "$AYRE_ZYGOTE" "$place"
+}
+
+# pool COMMAND... -- FILE...: sorted, since each file is done when it is done
+pool() {
+  local command=()
+  while [ "$1" != -- ]; do
+    command+=("$1")
+    shift
+  done
+  shift
+  AYRE_ZYGOTE=$place/${AYRE_ZYGOTE##*/} LD_LIBRARY_PATH=$place "${command[@]}" \
+    "$place/worker_pool" "$place/png_module.so" "$@" | sort
+}
+
+# pictures COMMAND...: which begins the program, as somebody
+pictures() {
+  diff - <(pool "$@" -- "$place"/*.png "$place/none" /dev/null) <<END
+/dev/null: No such device
+$place/1.png: 3 x 2
+$place/2.png: 3 x 2
+$place/3.png: 3 x 2
+$place/4.png: 3 x 2
+$place/5.png: 3 x 2
+$place/6.png: 3 x 2
+$place/cut.png: no picture
+$place/empty.png: no picture
+$place/none: No such file or directory
+END
+}
+
+@test "worker_pool: each picture in a process of its own, with broken ones among them" {
+  local number
+  [ -x "$EXAMPLES_DIR/worker_pool" ] || skip "libpng is not installed"
+  make_place
+  for number in 1 2 3 4 5 6; do
+    picture 10000 >"$place/$number.png"
+  done
+  picture 40 >"$place/cut.png"
+  : >"$place/empty.png"
+  pictures env
+  [ "$(id -u)" -ne 0 ] || pictures setpriv --reuid=54321 --regid=54321 --clear-groups
+}
+
+@test "worker_pool: what cannot be loaded is said, and nothing is tried" {
+  [ -x "$EXAMPLES_DIR/worker_pool" ] || skip "libpng is not installed"
+  run -1 "$EXAMPLES_DIR/worker_pool" ./none.so picture.png
+  [[ $output == *"none.so"*"No such file or directory"* ]]
+  run -1 "$EXAMPLES_DIR/worker_pool" "$EXAMPLES_DIR/png_module.so"
 }
 
 @test "the README shows the module and its host as they are" {
