@@ -224,7 +224,8 @@ struct ayre_worker_options {
 	/*
 	 * With AYRE_WORKER_KEEP: processes that die one after the other, with no answer between, are
 	 * started again after pauses, the third after a millisecond, each twice as long as the one
-	 * before, up to so much; 0: a second; -1: at once.
+	 * before, up to so much; 0: a second; -1: at once. Those that die before they had any call
+	 * wait up to a second in any case.
 	 */
 	int64_t pause_max_ns;
 };
@@ -242,9 +243,9 @@ enum ayre_worker_end_kind {
 };
 
 /*
- * How a process ended that should not have. That it did, by which signal or status, and the times are the
- * kernel's word as the zygote passes it on; the rest the process itself wrote while it died, and can be a
- * lie.
+ * How a process ended that should not have. That it did is true: the kernel said so to the zygote, or the
+ * process itself that it dies, and the host ended it then. Who dies of a signal says so first: of which, and
+ * why, is its own word then, and can be a lie. Status, deadline and times are not the process's word.
  */
 struct ayre_worker_end {
 	size_t size;         /* sizeof(struct ayre_worker_end) */
@@ -257,7 +258,7 @@ struct ayre_worker_end {
 	bool was_busy;
 	uint64_t address; /* that it could not reach */
 	uint64_t call; /* which one it served: 1, 2, ... as ayre_worker_info counts them; 0: none */
-	int64_t cpu_ns;        /* user and system; -1: not known */
+	int64_t cpu_ns;        /* user and system; -1: not known, or not yet */
 	int64_t max_rss_bytes; /* likewise */
 };
 
@@ -357,9 +358,9 @@ struct ayre_worker_job {
 	/*
 	 * With AYRE_WORKER_INPUT, a file that the function has in its memory besides the request
 	 * (ayre/module.h), without a copy: a sealed memory file, or any other that can be read and
-	 * mapped; borrowed until the call was submitted. It is mapped whole, to be read. Who may cut
-	 * the file short can end the process, and not the host. Such a call has a new process to
-	 * itself, also with AYRE_WORKER_KEEP.
+	 * mapped; borrowed until the call was submitted. It is mapped whole and privately, to be read.
+	 * Who may cut the file short can end the process, and not the host. Such a call has a new
+	 * process to itself, also with AYRE_WORKER_KEEP, and none that stands by.
 	 */
 	int input;
 };
@@ -399,8 +400,9 @@ int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job 
  * ayre_worker_fd() - a descriptor that is readable when there is something to collect
  *
  * For poll(2), epoll(7) and event loops. When it is readable, call ayre_worker_try_collect() until
- * that says -EAGAIN, even if nothing is under way: processes that ended or started, and deadlines, are heard
- * of there. It stays the same, and the worker's: to be waited for, and not to be read or closed.
+ * that fails, even if nothing is under way: processes that ended or started, and deadlines, are heard
+ * of there. Then submit what there is to submit, and only then wait again: what was heard is not told twice.
+ * It stays the same, and the worker's: to be waited for, and not to be read or closed.
  *
  * Returns it, or a negative errno if none can be made. Since 0.1.
  */
@@ -431,8 +433,8 @@ int ayre_worker_collect_until(struct ayre_worker *worker, int64_t deadline_ns,
  * @call: one that was collected
  *
  * Stops its process until ayre_worker_release(), or waits for its end where it has ended; afterwards data and
- * bytes of the answer can be read in place as if they had been copied. Takes some ten microseconds, however
- * large the reply is.
+ * bytes of the answer can be read in place as if they had been copied. To stop one takes a tenth of a
+ * millisecond, however large the reply is; an end takes the longer, the more memory the process had.
  *
  * Returns 0, or a negative errno: -ENOENT if no such call was collected, -ETIMEDOUT if the process does not
  * stop within a second, -ENOTCONN if the zygote is gone; what /proc cannot be read for. Since 0.1.
