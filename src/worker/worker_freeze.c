@@ -29,8 +29,7 @@ static int freeze(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t d
 		result = ayrei_wait_for(slot->process, AYREI_READABLE, deadline_ns);
 		return result == 0 ? -ETIMEDOUT : result < 0 ? result : 0;
 	}
-	if (slot->is_frozen)
-		return 0;
+	/* Asked again, it may have been asked to stop before, and not have come to it. */
 	result = ayrei_child_signal(slot->process, SIGSTOP);
 	slot->is_frozen = true;
 	return result < 0 ? result : ayrei_child_await_stop(slot->process, deadline_ns);
