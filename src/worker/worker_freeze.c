@@ -32,6 +32,9 @@ static int freeze(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t d
 	/* Asked again, it may have been asked to stop before, and not have come to it. */
 	result = ayrei_child_signal(slot->process, SIGSTOP);
 	slot->is_frozen = true;
+	/* It has died since, and nobody has heard of it yet. */
+	if (result == -ESRCH)
+		return 0;
 	return result < 0 ? result : ayrei_child_await_stop(slot->process, deadline_ns);
 }
 
