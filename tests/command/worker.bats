@@ -141,7 +141,7 @@ nobody_gets_out() {
 
 # What does not get out even so has its reason in the table.
 everybody_gets_out() {
-  run "$1" worker selftest --tier unconfined --json
+  run --separate-stderr "$1" worker selftest --tier unconfined --json
   [ "$status" -eq 1 ]
   printf '%s' "$output" >unconfined.json
   [ "$(jq -r '.attempts[] | select((.got_out | not) and .alone == null) | .name' unconfined.json)" = '' ]
