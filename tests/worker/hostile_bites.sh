@@ -134,9 +134,6 @@ mistake 'a wait that begins anew at each bell' worker_call.c \
    s/wait_for(worker, slot, slot->deadline_ns)/wait_for(worker, slot, ayrei_monotonic_ns() + slot->deadline_ns - slot->begin_ns)/
    s/^\t\tresult = 0;$//' \
   'bells*'
-mistake 'a collector who is kept by bells' worker_submit.c \
-  's/if (result == 0 && deadline_ns <= ayrei_monotonic_ns())/if (false)/' \
-  'bells*'
 mistake 'a deadline that is overslept' worker_call.c \
   's/wait_for(worker, slot, slot->deadline_ns)/wait_for(worker, slot, slot->deadline_ns + 8000000)/' \
   '*sleeping'
