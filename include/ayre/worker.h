@@ -199,7 +199,7 @@ struct ayre_worker_options {
 	int64_t load_timeout_ns;
 	/*
 	 * The largest request and reply, bytes, up to 2^40; 0: 64 MiB. Address space, which becomes
-	 * memory as far as it is filled.
+	 * memory as far as it is filled; in a new process, as far as the last reply was, below 8 MiB.
 	 */
 	uint64_t request_max, reply_max;
 	/* The largest input (struct ayre_worker_job), likewise; 0: 1 GiB. */
