@@ -45,7 +45,7 @@ deaths() {
   dies 139 'its stack was full' "$1" die_stack
   dies 159 'the forbidden system call chdir' "$1" die_forbidden
   dies 139 'memory was refused to it' "$1" die_memory --memory 64M
-  dies 124 'the deadline passed, and it was computing' "$1" loop --timeout 300ms
+  dies 124 'the deadline passed, and it was computing' "$1" loop --timeout 1s
   dies 124 'the deadline passed, and it was asleep' "$1" deadlock --timeout 300ms
   dies 152 'its processor time was used up' "$1" loop --cpu 1s
   dies 1 'called exit, with status 3' "$1" leave
@@ -76,7 +76,7 @@ deaths() {
     '["die_segv","killed","SIGSEGV",11,"0x10",null]' ]
   run -159 --separate-stderr ayre call "$functions" die_forbidden --report json </dev/null
   [ "$(jq -c '[.end, .system_call]' <<<"$stderr")" = '["forbidden","chdir"]' ]
-  run -124 --separate-stderr ayre call "$functions" loop --timeout 300ms --report json </dev/null
+  run -124 --separate-stderr ayre call "$functions" loop --timeout 1s --report json </dev/null
   [ "$(jq -c '[.end, .was_busy]' <<<"$stderr")" = '["deadline",true]' ]
 }
 

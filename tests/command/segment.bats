@@ -131,9 +131,7 @@ with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 20) as map:
   ayre segment write "$sysv" text
   "$AYRE" segment read "$sysv" --string --follow >/dev/null &
   background=$!
-  sleep 1
-  ticks=$(awk '{ print $14 + $15 }' "/proc/$background/stat")
-  [ "$ticks" -le $(($(getconf CLK_TCK) / 10)) ]
+  until_true is_idle "$background"
 }
 
 @test "a file that is cut short is an error and no crash" {

@@ -44,6 +44,18 @@ until_true() {
   return 1
 }
 
+# is_idle PID: it used the tenth part of the last second at most. Its start may have taken more.
+is_idle() {
+  local before
+  before=$(ticks_of "$1")
+  sleep 1
+  [ $(($(ticks_of "$1") - before)) -le $(($(getconf CLK_TCK) / 10)) ]
+}
+
+ticks_of() {
+  awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
 # A directory with the command in it, where every user can reach them: $place, which teardown removes.
 make_place() {
   place=$(mktemp -d /tmp/ayre-test.XXXXXX)

@@ -324,12 +324,12 @@ PYTHON
   kill -CONT "$pid"
   # It counts from the last one that came.
   mkfifo input
-  start slow "$AYRE" sub t --timeout 300ms
+  start slow "$AYRE" sub t --timeout 2s
   late=$pid
   until_true subscribed 2 t
   for i in 1 2 3 4; do
     ayre pub t "slow $i"
-    sleep 0.15
+    sleep 0.6
   done
   ends_with 124 "$late"
   [ "$(grep -c slow slow)" -eq 4 ]

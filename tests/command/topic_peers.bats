@@ -55,6 +55,7 @@ load topic_support
   start none sh -c 'exec "$1" pub t <&9' sh "$AYRE" 9< <(yes 'the same line' | head -n 100000000)
   victim=$pid
   seq 1 3000 | ayre pub t --wait-subscribers 1
+  until_true grep -q 'the same line' out
   kill -KILL "$victim"
   ends_with 3 "$reader"
   grep -v '^the same line$' out | cmp - <(seq 1 3000)
@@ -158,11 +159,8 @@ load topic_support
   one=$pid
   mkfifo input
   start none "$AYRE" pub t <>input
-  sleep 1
-  for p in "$one" "$pid"; do
-    ticks=$(awk '{ print $14 + $15 }' "/proc/$p/stat")
-    [ "$ticks" -le $(($(getconf CLK_TCK) / 20)) ]
-  done
+  until_true is_idle "$one"
+  until_true is_idle "$pid"
 }
 
 @test "more subscribers than descriptors: it is said, and those that are known go on" {

@@ -215,7 +215,7 @@ static int allocate_under_a_fast_timer(void *context)
 	struct ayre_segment *segment;
 	char name[NAME_BYTES];
 
-	alarm(5);
+	limit_time(5);
 	fault_interrupted_bytes = 8u << 20;
 	require(ayre_segment_open(OPTIONS(.flags = AYRE_SEGMENT_CREATE, .size_bytes = 64u << 20),
 	                          make_name(name, kind, 0), &segment, NULL) == 1);

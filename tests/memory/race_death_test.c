@@ -245,7 +245,7 @@ static int find_anothers_remains(void *context)
 	struct ayre_error error;
 
 	require(setresuid(NOBODY, NOBODY, NOBODY) == 0);
-	alarm(5);
+	limit_time(5);
 	require(ayre_segment_open(NULL, context, &segment, &error) == -EPERM);
 	require(strstr(error.detail, "ipcrm"));
 	require(ayre_segment_open(OPTIONS(.flags = AYRE_SEGMENT_CREATE, .size_bytes = 100), context,

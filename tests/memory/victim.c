@@ -100,7 +100,7 @@ static int take_over(void *context)
 	const struct attempt *attempt = context;
 
 	become_unprivileged(attempt->manner);
-	alarm(5);
+	limit_time(5);
 	ayre_segment_close(come_next(attempt));
 	return -ayre_segment_remove(attempt->name, NULL);
 }
@@ -116,7 +116,7 @@ static int take_over_twice(void *context)
 	char letter = attempt->manner->mode ? 'p' : 'f';
 
 	become_unprivileged(attempt->manner);
-	alarm(5);
+	limit_time(5);
 	first = come_next(attempt);
 	if (!attempt->manner->mode)
 		memset(ayre_segment_data(first), letter, DATA_BYTES);

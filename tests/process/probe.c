@@ -216,7 +216,7 @@ static int run_body(void *context)
 	struct counts before = take_counts(), after;
 	int result;
 
-	alarm(long_form() ? 2000 : 100);
+	limit_time(50);
 	result = (*body)(NULL);
 	after = take_counts();
 	require(result == CHILD_SKIPS || after.descriptors == before.descriptors);

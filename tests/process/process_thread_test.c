@@ -92,7 +92,7 @@ CHILD_TEST(threads_start_without_leaking)
 {
 	pthread_t starters[STARTERS], disturbers[3];
 
-	alarm(long_form() ? 1000 : 100);
+	limit_time(50);
 	going = true;
 	require(pthread_create(&disturbers[0], NULL, open_and_close, NULL) == 0);
 	require(pthread_create(&disturbers[1], NULL, open_and_close, NULL) == 0);

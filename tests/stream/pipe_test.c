@@ -129,7 +129,7 @@ static int try_everything(void *context)
 	size_t put = 0;
 
 	(void)context;
-	alarm(20);
+	limit_time(20);
 	require(!(flags & O_NONBLOCK));
 	require(ayre_pipe_try_read(pipe, bytes, 1) == -EAGAIN);
 	fill_pattern(bytes, sizeof(bytes), 9);
@@ -570,7 +570,7 @@ static int meet_deadlines(void *context)
 	int64_t began = now_ns();
 
 	(void)context;
-	alarm(20);
+	limit_time(20);
 	require(ayre_pipe_read_until(pipe, bytes, 1, began + 50 * MILLISECOND) == -ETIMEDOUT);
 	require(now_ns() - began >= 50 * MILLISECOND);
 	require(ayre_pipe_read_until(pipe, bytes, 1, 0) == -ETIMEDOUT);

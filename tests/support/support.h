@@ -72,8 +72,10 @@ void assert_counts(const struct counts *before);
 
 int count_setup(void **state);
 int count_teardown(void **state);
-/* Instead of the usual 60 seconds from the beginning of the test. */
+/* Instead of the usual 60 seconds from the beginning of the test; stretched as limit_time() does. */
 void set_deadline(unsigned int seconds);
+/* In a child: SIGALRM after that long on a quick machine; on others, and under sanitizers, it is longer. */
+void limit_time(unsigned int seconds);
 /*
  * Returns from the function, whose test counts as skipped. Not cmocka's skip(), which gives no
  * reason and, up to 1.1.5, makes "not ok" of it in TAP.
@@ -141,6 +143,8 @@ void announce_one_more(atomic_uint *word);
 int64_t now_ns(void); /* CLOCK_MONOTONIC */
 /* Seconds a test may take for what it repeats at random: more with AYRE_TEST_LONG=1. */
 bool long_form(void);
+/* What looks at every access makes all of it several times as slow. */
+bool is_sanitized(void);
 /* A small generator for each process: xorshift, seeded once. */
 uint32_t random_below(uint32_t bound);
 void random_seed(uint32_t seed);

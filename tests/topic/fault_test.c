@@ -164,7 +164,7 @@ static int survive(void *context)
 {
 	const struct operation *operation = context;
 
-	alarm(long_form() ? 2000 : 100);
+	limit_time(50);
 	reserve_guards();
 	/* Twice without: what is allocated for good is allocated. */
 	inject(operation, 0, 0);

@@ -82,7 +82,7 @@ static pid_t let_loose(struct grip *grip, uint32_t seed)
 
 	require(child >= 0);
 	if (child == 0) {
-		alarm(20);
+		limit_time(20);
 		random_seed(seed);
 		abuse(grip);
 	}

@@ -16,8 +16,10 @@
 
 #include "topic/subscriber.h"
 
-/* Every instruction of what is short; under a sanitizer nothing is. */
+/* Every instruction of what is short. */
 #define MOST 600
+/* Under a sanitizer nothing is, and each step and fork costs several times as much: what dies there is a sample. */
+#define SAMPLED_PART 8
 
 int64_t died_ns;
 atomic_uint *kills;
@@ -224,6 +226,16 @@ static bool can_trace(void)
 	return true;
 }
 
+/* After how many instructions to die once. */
+static unsigned int find_stride(unsigned int count)
+{
+	unsigned int most = operation->most ? operation->most : MOST;
+
+	if (long_form())
+		return 1;
+	return count / (is_sanitized() ? most / SAMPLED_PART + 1 : most) + 1;
+}
+
 int kill_everywhere(const struct operation *what)
 {
 	unsigned int tried = *kills, total = 0;
@@ -232,7 +244,7 @@ int kill_everywhere(const struct operation *what)
 	operation = what;
 	snprintf(where, sizeof(where), "%s: before it", operation->title);
 	signal(SIGALRM, say_where);
-	alarm(KILL_SECONDS * (long_form() ? 20 : 1));
+	limit_time(KILL_SECONDS);
 	stay_on_this_processor();
 	if (!can_trace())
 		return skipped("this machine does not let a process trace its child");
@@ -243,7 +255,7 @@ int kill_everywhere(const struct operation *what)
 
 		last = find_end(nth, &end);
 		count = count_instructions(nth, end);
-		stride = long_form() ? 1 : count / (operation->most ? operation->most : MOST) + 1;
+		stride = find_stride(count);
 		for (unsigned int i = total % stride; i < count; i += stride)
 			kill_after(nth, i);
 		total += count;

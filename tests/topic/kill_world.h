@@ -49,7 +49,7 @@ extern atomic_uint *kills;
 		set_deadline(KILL_SECONDS + 10); \
 		run_topic_test(name##_inside); \
 	}
-#define KILL_SECONDS 300
+#define KILL_SECONDS 100
 /* main(), but for the tests. */
 #define run_kills(group, tests) (begin_kills(), end_kills(run_counted(group, tests)))
 void begin_kills(void);

@@ -196,7 +196,7 @@ static int die_beside_a_copy(void *stop)
 {
 	subscribe(SUBSCRIBER(RING(4096)), name);
 	if (fork() == 0) {
-		alarm(60);
+		limit_time(60);
 		await(stop, 1);
 		_exit(0);
 	}

@@ -26,7 +26,7 @@ static int run_body(void *context)
 	const char *line;
 	int result;
 
-	alarm(long_form() ? 2000 : 100);
+	limit_time(50);
 	result = (*body)(NULL);
 	after = take_counts();
 	line = counts_differ(&after, &before);
