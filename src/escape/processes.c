@@ -221,6 +221,18 @@ static long new_session(const struct escape_bait *bait)
 	return KERNEL(setsid, 0);
 }
 
+static long new_group(const struct escape_bait *bait)
+{
+	(void)bait;
+	return KERNEL(setpgid, 0, 0);
+}
+
+static long outlive_parent(const struct escape_bait *bait)
+{
+	(void)bait;
+	return KERNEL(prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
+}
+
 static long adopt_orphans(const struct escape_bait *bait)
 {
 	(void)bait;
@@ -287,6 +299,8 @@ static const struct escape_attempt attempts[] = {
 	{"execute-program", execute_program, NULL},
 	{"execute-memory", execute_memory, ESCAPE_OPTIONAL},
 	{"new-session", new_session, NULL},
+	{"new-group", new_group, NULL},
+	{"outlive-parent", outlive_parent, NULL},
 	{"adopt-orphans", adopt_orphans, NULL},
 	{"be-dumpable", be_dumpable, NULL},
 	{"become-another-user", become_other, ESCAPE_ROOT},
