@@ -170,6 +170,11 @@ int ayre_layer_by_name(const char *name) AYRE_MUST_CHECK;
  * Requests lie in memory that a process can only read, replies in memory that it can write. Each process has
  * its own of both, and what it writes is read once, judged, and copied.
  *
+ * All of them end with the worker, and with the host, also if that is killed, and whatever a hostile
+ * constructor did: the zygote's parent, in which nothing of the module runs, ends them. Where user namespaces are
+ * to be had the zygote is number 1 in a process namespace, where its processes are counted and limited, but for
+ * root's.
+ *
  * There are two ways to call. ayre_worker_call() waits for the reply. ayre_worker_submit() does not: up to so
  * many calls as the options say are under way at once, each in its own process; ayre_worker_collect_until()
  * has them as they end, in whatever order that is, and ayre_worker_fd() is for an event loop.

@@ -42,6 +42,18 @@ static int map_self(const char *path, unsigned int number)
 	return write_text(path, text);
 }
 
+int ayrei_user_keep(unsigned int user, unsigned int group)
+{
+	int result = map_self("/proc/self/uid_map", user);
+
+	/* Without it the map of groups is not for unprivileged users (user_namespaces(7)). */
+	if (result == 0)
+		result = write_text("/proc/self/setgroups", "deny");
+	if (result == 0)
+		result = map_self("/proc/self/gid_map", group);
+	return result;
+}
+
 int ayrei_namespaces_enter(bool network)
 {
 	unsigned int user = (unsigned int)AYREI_RESULT(syscall(SYS_geteuid));
@@ -50,14 +62,7 @@ int ayrei_namespaces_enter(bool network)
 	                      CLONE_NEWCGROUP | (network ? CLONE_NEWNET : 0);
 	int result = (int)AYREI_RESULT(syscall(SYS_unshare, flags));
 
-	if (result == 0)
-		result = map_self("/proc/self/uid_map", user);
-	/* Without it the map of groups is not for unprivileged users (user_namespaces(7)). */
-	if (result == 0)
-		result = write_text("/proc/self/setgroups", "deny");
-	if (result == 0)
-		result = map_self("/proc/self/gid_map", group);
-	return result;
+	return result < 0 ? result : ayrei_user_keep(user, group);
 }
 
 static int do_mount(const char *type, const char *target, unsigned long flags, const char *data)

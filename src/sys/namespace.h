@@ -12,6 +12,8 @@
  * takes longest. Only for a process with one thread.
  */
 int ayrei_namespaces_enter(bool network);
+/* In a user namespace that is new: the numbers of user and group are what they were outside. Needs /proc. */
+int ayrei_user_keep(unsigned int user, unsigned int group);
 /*
  * The root becomes an empty directory that nobody can write. Needs /proc, and a mount namespace
  * of our own.

@@ -98,3 +98,8 @@ ssize_t ayrei_socket_receive(int fd, void *message, size_t room, int *ret_passed
 		take_passed(&header, ret_passed, count);
 	return length;
 }
+
+void ayrei_socket_hang_up(int fd)
+{
+	(void)shutdown(fd, SHUT_RDWR);
+}

@@ -19,3 +19,5 @@ int ayrei_socket_send(int fd, const void *message, size_t length, const int *pas
  * that came with it, -1 for each of @count that did not; none is taken beyond.
  */
 ssize_t ayrei_socket_receive(int fd, void *message, size_t room, int *ret_passed, size_t count);
+/* Nothing goes either way any more, which the other end is told as a hang-up. The descriptor stays. */
+void ayrei_socket_hang_up(int fd);

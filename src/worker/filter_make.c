@@ -8,6 +8,7 @@
  * Invariant: what is in neither list ends the process. A call is allowed only if nothing can be
  * reached by it but the process's own memory, its time, and the descriptors that it was left.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* More than libseccomp ever makes of these lists. */
@@ -52,6 +54,7 @@ struct rule {
 #define ALLOW_IF_BOTH(name, one, other)  {#name, 0, 2, {one, other}}
 #define ANSWER(name, code)               {#name, code, 0, {{0, 0, 0, 0}}}
 #define ANSWER_IF(name, code, condition) {#name, code, 1, {condition}}
+#define ANSWER_IF_BOTH(name, code, one, other) {#name, code, 2, {one, other}}
 
 /* Arguments count from 0. The kernel ignores the upper half of numbers that have 32 bits. */
 #define IS_MASKED(argument, mask, value) {argument, SCMP_CMP_MASKED_EQ, mask, value}
@@ -198,7 +201,15 @@ static const struct rule rules[] = {
 	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE, O_ACCMODE)), \
 	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE | O_CREAT, O_CREAT)), \
 	ANSWER_IF(name, EACCES, IS_MASKED(argument, O_ACCMODE | O_CREAT | O_TRUNC, O_TRUNC))
+/*
+ * That the keeper's end is the zygote's can be asked for again, and not be taken back. An option is another if
+ * one of its bits is: the kernel looks at 32 of them.
+ */
+#define OTHER_BIT(bit) ALLOW_IF(prctl, IS_MASKED(0, 1u << (bit), (bit) == 0 ? 0 : 1u << (bit)))
+#define OTHER_BITS(bit) OTHER_BIT(bit), OTHER_BIT((bit) + 1), OTHER_BIT((bit) + 2), OTHER_BIT((bit) + 3)
 /* clang-format on */
+
+static_assert(PR_SET_PDEATHSIG == 1, "the lowest bit, and no other");
 
 static const struct rule zygote_rules[] = {
 	/* What the loader does. */
@@ -238,7 +249,16 @@ static const struct rule zygote_rules[] = {
 	ALLOW(landlock_create_ruleset),
 	ALLOW(landlock_restrict_self),
 	ALLOW_IF(personality, IS(0, UINT32_MAX)),
-	ALLOW(prctl),
+	OTHER_BITS(0),
+	OTHER_BITS(4),
+	OTHER_BITS(8),
+	OTHER_BITS(12),
+	OTHER_BITS(16),
+	OTHER_BITS(20),
+	OTHER_BITS(24),
+	OTHER_BITS(28),
+	ALLOW_IF_BOTH(prctl, IS(0, PR_SET_PDEATHSIG), IS_WHOLE(1, SIGKILL)),
+	ANSWER_IF_BOTH(prctl, EPERM, IS(0, PR_SET_PDEATHSIG), IS_NOT(1, SIGKILL)),
 	ALLOW_IF(prlimit64, IS_WHOLE(0, 0)),
 	ANSWER_IF(prlimit64, ENOSYS, IS_NOT(0, 0)),
 	ALLOW_IF_BOTH(seccomp, IS(0, SECCOMP_SET_MODE_FILTER), IS(1, 0)),

@@ -65,8 +65,7 @@ struct ayrei_slot {
 struct ayre_worker {
 	struct ayre_worker_options options; /* with the defaults in their places */
 	int socket;
-	pid_t zygote_pid;
-	int zygote;   /* pidfd */
+	int keeper;   /* pidfd: of the parent of the zygote, which ends after it, and like it */
 	bool is_lost; /* the zygote is: for good */
 
 	struct ayrei_slot *slots;

@@ -95,8 +95,7 @@ static int start_zygote(struct ayre_worker *worker, const struct zygote_ends *en
 	if (result < 0)
 		return ayrei_fail(error, result, ayrei_child_step_name(child.step), child.path,
 		                  "the helper program of workers cannot be started");
-	worker->zygote = child.pidfd;
-	worker->zygote_pid = child.pid;
+	worker->keeper = child.pidfd;
 	worker->is_lost = false;
 	return 0;
 }
@@ -183,8 +182,8 @@ static int explain_death(const struct ayre_worker *worker, const struct ayrei_re
 	struct ayrei_child_end taken;
 	char text[160];
 
-	if (ayrei_wait_for(worker->zygote, AYREI_READABLE, ayrei_monotonic_ns() + SECOND_NS) <= 0 ||
-	    ayrei_child_look(worker->zygote, &taken) < 0)
+	if (ayrei_wait_for(worker->keeper, AYREI_READABLE, ayrei_monotonic_ns() + SECOND_NS) <= 0 ||
+	    ayrei_child_look(worker->keeper, &taken) < 0)
 		return ayrei_fail(error, -EPIPE, "load", module, "its process says nothing");
 	ayrei_worker_judge(worker, word, taken.signaled ? taken.status : taken.status << 8, &end);
 	return ayrei_fail(error, -EPIPE, "load", module, "its process ended while it loaded: %s",
@@ -194,8 +193,10 @@ static int explain_death(const struct ayre_worker *worker, const struct ayrei_re
 static int await_module(const struct ayre_worker *worker, const struct ayrei_replies *word,
                         const char *module, int64_t deadline_ns, struct ayre_error *error)
 {
+	/* What a constructor made may have the other end of the socket still, when the zygote has ended. */
+	const int fds[] = {worker->socket, worker->keeper};
 	struct ayrei_report report;
-	int ready = ayrei_wait_for(worker->socket, AYREI_READABLE, deadline_ns);
+	int ready = ayrei_wait_for_any(fds, 2, deadline_ns);
 	ssize_t length;
 
 	if (ready <= 0)
@@ -257,7 +258,7 @@ static struct ayre_worker *new_worker(const struct ayre_worker_options *options)
 	*worker = (struct ayre_worker){
 		.options = *options,
 		.socket = -1,
-		.zygote = -1,
+		.keeper = -1,
 		.is_lost = true,
 		.set = -1,
 		.timer = -1,
@@ -353,8 +354,8 @@ static void end_processes(struct ayre_worker *worker)
 		}
 	} while (are_there && ayrei_worker_hear(worker, soon) == 0);
 	ayrei_worker_abandon(worker);
-	if (worker->zygote >= 0)
-		ayrei_child_reap(worker->zygote);
+	if (worker->keeper >= 0)
+		ayrei_child_reap(worker->keeper);
 }
 
 void ayre_worker_close(struct ayre_worker *worker)
@@ -364,7 +365,7 @@ void ayre_worker_close(struct ayre_worker *worker)
 	if (!worker)
 		return;
 	end_processes(worker);
-	ayrei_file_close(worker->zygote);
+	ayrei_file_close(worker->keeper);
 	ayrei_file_close(worker->socket);
 	ayrei_file_close(worker->set);
 	ayrei_file_close(worker->timer);

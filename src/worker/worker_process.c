@@ -47,10 +47,9 @@ static void empty(struct ayrei_slot *slot)
 
 void ayrei_worker_abandon(struct ayre_worker *worker)
 {
-	if (!worker->is_lost && worker->zygote >= 0) {
-		(void)!ayrei_child_signal_group(worker->zygote, worker->zygote_pid, SIGKILL);
-		(void)!ayrei_child_signal(worker->zygote, SIGKILL);
-	}
+	/* The keeper ends them all, and then itself. */
+	if (!worker->is_lost)
+		ayrei_socket_hang_up(worker->socket);
 	worker->is_lost = true;
 	for (uint32_t i = 0; i < worker->slot_count; i++)
 		empty(&worker->slots[i]);

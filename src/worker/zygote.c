@@ -74,8 +74,12 @@ static void read_arguments(struct ayrei_zygote *zygote, int count, char **argume
 static void begin(struct ayrei_zygote *zygote)
 {
 	struct ayre_error error;
-	int result = zygote->address_space = ayrei_address_space_open();
+	int result = ayrei_zygote_find_stack();
 
+	if (result == 0)
+		result = ayrei_zygote_keep(zygote);
+	if (result == 0)
+		result = zygote->address_space = ayrei_address_space_open();
 	if (result >= 0)
 		result = chdir("/") == -1 ? -errno : 0;
 	if (result < 0)

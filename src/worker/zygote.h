@@ -2,6 +2,7 @@
  * The helper program: a zygote, and the workers that it makes of itself.
  *
  *   zygote.c        loads the module, takes orders
+ *   zygote_keep.c   its parent, which the host started, and which ends all of them
  *   zygote_lock.c   what it gives up before it loads
  *   zygote_serve.c  a worker: gives up the rest, answers calls
  *   zygote_crash.c  the last word of either
@@ -28,8 +29,9 @@ struct ayrei_zygote {
 	const char *const *reads;
 	size_t read_count;
 
-	void *handle;         /* of the module */
-	int address_space;    /* to be read: how much is mapped */
+	bool is_apart;     /* number 1 of a process namespace, with a user namespace of its own */
+	void *handle;      /* of the module */
+	int address_space; /* to be read: how much is mapped */
 	int64_t mapped_bytes; /* when the module had been loaded */
 	int32_t pid;
 	struct ayrei_replies *word; /* its own last one */
@@ -41,6 +43,12 @@ struct ayrei_zygote {
 
 /* The module's function of this name; NULL: there is none. */
 ayrei_module_function *ayrei_zygote_find(struct ayrei_zygote *zygote, const char *name);
+
+/*
+ * Makes a copy of this process, in which it returns 0: that is the zygote. The process itself becomes the keeper,
+ * and does not return. Or a negative errno, in either.
+ */
+int ayrei_zygote_keep(struct ayrei_zygote *zygote);
 
 /* All that can be given up before the module is loaded. */
 int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *error);
@@ -56,6 +64,11 @@ void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *o
 /* On failure it ends this process. */
 void *ayrei_zygote_map(int fd, size_t bytes, bool writable);
 
+/*
+ * Where the stack of this process, which has one thread, is, and in its copies will be. Not for a copy: the C
+ * library asks the kernel for a thread whose number it remembers.
+ */
+int ayrei_zygote_find_stack(void);
 /* From now on a crash is told there, and to whom waits at this bell; -1: nobody. */
 int ayrei_zygote_tell_crashes(struct ayrei_replies *replies);
 void ayrei_zygote_tell_crashes_to(struct ayrei_replies *replies, int bell);

@@ -29,8 +29,7 @@ static void tell(const struct ayrei_crash *crash)
 		(void)!write(bell, "x", 1);
 }
 
-/* Of the main thread, which is the only one. */
-static int find_stack(void)
+int ayrei_zygote_find_stack(void)
 {
 	pthread_attr_t attributes;
 	void *low;
@@ -56,8 +55,6 @@ void ayrei_zygote_tell_crashes_to(struct ayrei_replies *replies, int reply_bell)
 
 int ayrei_zygote_tell_crashes(struct ayrei_replies *replies)
 {
-	int result = find_stack();
-
 	ayrei_zygote_tell_crashes_to(replies, -1);
-	return result < 0 ? result : ayrei_crash_catch(tell);
+	return ayrei_crash_catch(tell);
 }

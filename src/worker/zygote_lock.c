@@ -4,7 +4,7 @@
  *
  * Invariant: from here on files are read at most, and only those that the loader needs; whatever is
  * given up here no worker can have again, so that a worker begins where this ends. The namespaces are
- * missing: in them there would be no files.
+ * missing, but for those that zygote_keep.c makes: in them there would be no files.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +22,9 @@
  * kernel holds those that are under way between the user's processes against this number, too.
  */
 #define DESCRIPTORS_MAX 1024
+
+/* The zygote and its workers. */
+#define PROCESSES_MAX (1 + AYREI_SLOTS_MAX)
 
 #define STACK_BYTES (UINT64_C(8) << 20)
 
@@ -56,8 +59,8 @@ static int lay_landlock(struct ayrei_confinement *confinement)
 }
 
 /*
- * How many processes it may make cannot be told from here: the limit is the user's. Workers have a limit of
- * none.
+ * How many processes it may make can be limited where they are counted apart from the user's others (Linux 5.14;
+ * never those of root). Workers have a limit of none.
  */
 static int lay_limits(struct ayrei_confinement *confinement)
 {
@@ -81,6 +84,8 @@ static int lay_limits(struct ayrei_confinement *confinement)
 
 	for (size_t i = 0; result == 0 && i < sizeof(limits) / sizeof(*limits); i++)
 		result = ayrei_limit_lower(limits[i].resource, limits[i].value);
+	if (result == 0 && locking->is_apart)
+		result = ayrei_limit_lower(RLIMIT_NPROC, PROCESSES_MAX);
 	if (result < 0 || memory_bytes >= (uint64_t)INT64_MAX)
 		return result;
 	if (confinement->mapped_bytes < 0)

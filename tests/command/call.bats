@@ -102,8 +102,9 @@ deaths() {
 @test "an interrupted call leaves no process" {
   "$AYRE" call "$functions" loop --timeout 60s </dev/null &
   background=$!
-  until_true pgrep -P "$(pgrep -P "$background" || echo 0)"
-  zygote=$(pgrep -P "$background")
+  worker_of() { pgrep -P "$(pgrep -P "$(pgrep -P "$1" || echo 0)" || echo 0)"; }
+  until_true worker_of "$background"
+  zygote=$(pgrep -P "$(pgrep -P "$background")")
   worker=$(pgrep -P "$zygote")
   kill -KILL "$background"
   wait "$background" || true

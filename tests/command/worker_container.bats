@@ -11,7 +11,7 @@ setup_file() {
   # In every container below this is all that is there of us.
   reachable=$(mktemp -d /tmp/ayre-container.XXXXXX)
   chmod 755 "$reachable"
-  cp "$MODULE_DIR"/module_functions.so "$AYRE_ZYGOTE" "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$reachable"
+  cp "$MODULE_DIR"/module_{functions,detach,flee}.so "$AYRE_ZYGOTE" "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$reachable"
   # Filters that answer in the kernel's place. outer NUMBER[:BITS]=ERRNO|kill... -- COMMAND: BITS of the first argument,
   # one of which has to be set.
   cat >"$reachable/outer" <<'PYTHON'
@@ -211,5 +211,41 @@ lacks() {
       [ "$status" -eq 126 ]
       [ "$(wc -l <<<"$stderr")" -eq 1 ]
     fi
+  done
+}
+
+zygotes_of() {
+  pgrep -f "^ayre-zygote $reachable/$1.so"
+}
+
+several_of() {
+  [ "$(zygotes_of "$1" | wc -l)" -ge 3 ]
+}
+
+# Number 1 in a process namespace, as the kernel shows it from outside.
+is_apart() {
+  local zygote
+  for zygote in $(zygotes_of "$1"); do
+    ! grep -q '^NSpid:.*[[:space:]]1$' "/proc/$zygote/status" || return 0
+  done
+  return 1
+}
+
+# ends MODULE: what its constructor makes, when the host is killed; and the posture does not promise too much.
+ends() {
+  within "$AYRE" call "$reachable/$1.so" x --timeout 60s </dev/null >/dev/null 2>&1 &
+  until_true several_of "$1"
+  if within "$AYRE" worker posture | grep -q '^namespaces  *holds'; then is_apart "$1"; fi
+  pkill -KILL -f "^$reachable/ayre call $reachable/$1.so"
+  wait "$!" || true
+  none_of() { ! zygotes_of "$1"; }
+  until_true none_of "$1"
+}
+
+@test "constructors that outlive a host that is killed: not for long" {
+  for container in "env" "unshare -r" "bwrap --unshare-user --ro-bind / / --dev /dev --proc /proc" \
+    "$reachable/outer $docker --" "$reachable/outer $unshare=1 --"; do
+    ends module_detach
+    ends module_flee
   done
 }

@@ -28,7 +28,7 @@ ANSWERED = {errno.ENOSYS: '''clone3 close_range faccessat2 futex_waitv getrlimit
 ANSWERED = {name: ERROR | code for code, names in ANSWERED.items() for name in names.split()}
 # Those whose arguments matter.
 JUDGED = ('mmap', 'mprotect', 'fcntl', 'futex', 'clock_getres', 'clock_gettime', 'clock_nanosleep',
-          'ioctl', 'madvise', 'open', 'openat', 'clone', 'prlimit64', 'personality', 'seccomp')
+          'ioctl', 'madvise', 'open', 'openat', 'clone', 'prctl', 'prlimit64', 'personality', 'seccomp')
 EDGES = [*range(18), 0x40, 0x200, 0x240, 0x241, 0x1011, 0x1111, 0x80000, 25, 100, 102, 0x7F, 0x80, 0x81, 0x8A, 0x100, 0x101, 0x189, 0x180, 0x40000,
          0x5401, 0x5412, 0x5413, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFA, 0xFFFFFFFF, 0x100000000, 0x100000004,
          0xFFFFFFFF00000000, 0xFFFFFFFFFFFFFFFF]
@@ -108,7 +108,8 @@ def names_of(path):
 
 ZYGOTE_ALLOWED = set('''access faccessat getcwd getdents64 lstat newfstatat pread64 readlink readlinkat
     stat mprotect getegid geteuid getgid getuid uname getppid poll ppoll recvmsg sendmsg wait4 capget
-    capset close_range landlock_create_ruleset landlock_restrict_self prctl'''.split())
+    capset close_range landlock_create_ruleset landlock_restrict_self'''.split())
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
 
 
 def wanted_of_zygote(name, arguments, forbidden):
@@ -122,6 +123,8 @@ def wanted_of_zygote(name, arguments, forbidden):
         return ALLOW if arguments[0] == 0x1011 else ERROR | errno.EAGAIN
     if name == 'prlimit64':
         return ERROR | errno.ENOSYS if arguments[0] else ALLOW
+    if name == 'prctl':
+        return ERROR | errno.EPERM if low(arguments[0]) == PR_SET_PDEATHSIG and arguments[1] != SIGKILL else ALLOW
     if name == 'unshare':
         return ERROR | errno.EPERM
     if name == 'mmap':

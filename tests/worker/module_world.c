@@ -87,3 +87,10 @@ pid_t first_child_of(pid_t parent)
 		fclose(file);
 	return (pid_t)child;
 }
+
+pid_t zygote_of(pid_t host)
+{
+	pid_t keeper = first_child_of(host);
+
+	return keeper > 0 ? first_child_of(keeper) : 0;
+}

@@ -29,5 +29,6 @@ uint32_t call_number(struct ayre_worker *worker, const char *function);
 int submit_job(struct ayre_worker *worker, const struct ayre_worker_job *job, uint64_t *ret_call);
 struct ayre_worker_end end_of_worker(const struct ayre_worker *worker);
 struct ayre_worker_info info_of_worker(const struct ayre_worker *worker);
-/* The zygote, of a host that has no other child. */
+/* 0: there is none. Of a host that has no other it is the keeper, whose own is the zygote. */
 pid_t first_child_of(pid_t parent);
+pid_t zygote_of(pid_t host);

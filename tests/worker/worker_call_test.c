@@ -166,7 +166,7 @@ static int keep_deadlines(void *context)
 static int end_before_it_starts(void *context)
 {
 	struct ayre_worker *worker = open_module(context, "module_functions");
-	pid_t zygote = first_child_of(getpid());
+	pid_t zygote = zygote_of(getpid());
 	char reply[4096];
 
 	for (int i = 0; i < 3; i++) {

@@ -66,33 +66,40 @@ static void each_death_has_its_name(void **state)
 	                                  .memory_bytes = 128 << 20, .flags = AYRE_WORKER_KEEP));
 }
 
-/* From outside, while it serves: the worker, or the zygote. */
-static void kill_soon(pid_t host, bool is_zygote)
+/* As a chain of first children, behind the host. */
+enum victim {
+	VICTIM_KEEPER = 1,
+	VICTIM_ZYGOTE,
+	VICTIM_WORKER,
+};
+
+/* From outside, while it serves. */
+static void kill_soon(pid_t host, enum victim victim)
 {
-	pid_t killer = fork(), zygote;
+	pid_t killer = fork(), killed = host;
 
 	if (killer != 0)
 		return;
 	usleep(50000);
-	zygote = first_child_of(host);
-	if (!is_zygote)
-		zygote = first_child_of(zygote);
-	_exit(zygote > 0 ? kill(zygote, SIGKILL) : 1);
+	for (int i = 0; i < (int)victim && killed > 0; i++)
+		killed = first_child_of(killed);
+	_exit(killed > 0 ? kill(killed, SIGKILL) : 1);
 }
 
 static int be_killed(void *context)
 {
-	bool is_zygote = context;
+	enum victim victim = *(const enum victim *)context;
+	bool is_worker = victim == VICTIM_WORKER;
 	struct ayre_worker *worker = open_module(NULL, "module_functions");
 	struct ayre_worker_end end;
 	char reply[4096];
 
-	kill_soon(getpid(), is_zygote);
+	kill_soon(getpid(), victim);
 	require(call_text(worker, "wait_for_death", "x", reply) ==
-	        (is_zygote ? -ENOTCONN : -EPIPE));
+	        (is_worker ? -EPIPE : -ENOTCONN));
 	end = end_of_worker(worker);
 	require(end.call == 1);
-	if (is_zygote) {
+	if (!is_worker) {
 		require(end.kind == AYRE_WORKER_LOST);
 		require(call_text(worker, "echo", "on", reply) == -ENOTCONN);
 	} else {
@@ -109,13 +116,8 @@ static int be_killed(void *context)
 static void killed_from_outside(void **state)
 {
 	(void)state;
-	for_each_user(be_killed, NULL);
-}
-
-static void the_zygote_is_killed(void **state)
-{
-	(void)state;
-	for_each_user(be_killed, (void *)1);
+	for (enum victim victim = VICTIM_KEEPER; victim <= VICTIM_WORKER; victim++)
+		for_each_user(be_killed, &victim);
 }
 
 static int use_up_time(void *context)
@@ -146,7 +148,7 @@ static int die_often(void *context)
 	struct counts before = take_counts(), now;
 	struct ayre_worker *worker = open_module(context, "module_functions");
 	int rounds = long_form() ? 10000 : 1000;
-	pid_t zygote = first_child_of(getpid());
+	pid_t zygote = zygote_of(getpid());
 	char reply[4096];
 
 	for (int i = 0; i < rounds; i++) {
@@ -181,7 +183,7 @@ static int open_and_die(void *context)
 	char reply[4096];
 
 	require(call_text(worker, "echo", "x", reply) == 1);
-	*zygote = first_child_of(getpid());
+	*zygote = zygote_of(getpid());
 	_exit(0);
 }
 
@@ -217,7 +219,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		counted_test(each_death_has_its_name),
 		counted_test(killed_from_outside),
-		counted_test(the_zygote_is_killed),
 		counted_test(processor_time_is_limited),
 		counted_test(a_thousand_crashes_leave_nothing),
 		counted_test(the_end_of_the_host_ends_all),

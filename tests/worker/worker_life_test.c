@@ -191,7 +191,7 @@ static void pauses_have_an_end(void **state)
 static int die_idle(void *context)
 {
 	struct ayre_worker *worker = open_module(context, "module_calls");
-	pid_t zygote = first_child_of(getpid());
+	pid_t zygote = zygote_of(getpid());
 	uint32_t number;
 
 	for (int i = 0; i < 5; i++) {

@@ -71,7 +71,7 @@ static void call_on(const struct scene *scene)
 /* From outside: whoever it is, that serves or stands by. */
 static void stop_one(void)
 {
-	pid_t worker = first_child_of(first_child_of(getpid()));
+	pid_t worker = first_child_of(zygote_of(getpid()));
 
 	if (worker > 0)
 		kill(worker, SIGSTOP);

@@ -470,7 +470,7 @@ static int lose_all(void *context)
 	done = nap(worker, 1);
 	answer = collect(worker);
 	require(answer.call == done);
-	require(kill(first_child_of(getpid()), SIGKILL) == 0);
+	require(kill(zygote_of(getpid()), SIGKILL) == 0);
 	for (int i = 0; i < 2; i++) {
 		answer = collect(worker);
 		require(answer.outcome == -ENOTCONN && answer.end.kind == AYRE_WORKER_LOST);
