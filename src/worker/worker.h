@@ -6,7 +6,8 @@
  *   worker_options.c  what was asked for
  *   worker_slot.c     places for processes: their memory and bells
  *   worker_process.c  the processes in them: starting, hearing of them, ending them
- *   worker_job.c      a call in a process: laid out, looked at, judged
+ *   worker_job.c      a call in a process: begun, and given back
+ *   worker_answer.c   what it comes to
  *   worker_call.c     calls that are waited for
  *   worker_submit.c   calls that are not: a descriptor tells
  *   worker_freeze.c   replies that nobody can change any more
@@ -141,16 +142,6 @@ int ayrei_job_check(const struct ayre_worker *worker, const struct ayre_worker_j
  */
 int ayrei_job_begin(struct ayre_worker *worker, const struct ayre_worker_job *job,
                     struct ayrei_slot **ret_slot);
-/* Has it ended, as far as can be seen without waiting? Then its answer is there. */
-bool ayrei_job_look(struct ayre_worker *worker, struct ayrei_slot *slot);
-/*
- * Its process ended, and how; NULL: none could be made. code: what the call comes to. Does nothing if none is
- * under way.
- */
-void ayrei_job_lose_process(struct ayre_worker *worker, struct ayrei_slot *slot,
-                            const struct ayre_worker_end *end, int code);
-/* The same, and who is late is given up. */
-bool ayrei_job_look_at(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t now_ns);
 /* Gives the slot back; a call that is under way ends with its process. */
 void ayrei_job_release(struct ayre_worker *worker, struct ayrei_slot *slot);
 /* The call's slot, in this state; NULL: there is none. */
@@ -158,6 +149,19 @@ struct ayrei_slot *ayrei_job_find(struct ayre_worker *worker, uint64_t call,
                                   enum ayrei_job_state state);
 /* From here on the process of this slot rings; true: look once more. */
 void ayrei_job_ask_for_bell(struct ayrei_slot *slot, bool asked);
+
+/* --- worker_answer.c --- */
+
+/* Has it ended, as far as can be seen without waiting? Then its answer is there. */
+bool ayrei_job_look(struct ayre_worker *worker, struct ayrei_slot *slot);
+/* The same, and who is late is given up. */
+bool ayrei_job_look_at(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t now_ns);
+/*
+ * Its process ended, and how; NULL: none could be made. code: what the call comes to. Does nothing if none is
+ * under way.
+ */
+void ayrei_job_lose_process(struct ayre_worker *worker, struct ayrei_slot *slot,
+                            const struct ayre_worker_end *end, int code);
 
 /* --- worker_submit.c --- */
 

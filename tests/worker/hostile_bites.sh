@@ -123,10 +123,10 @@ else
   not_ok 'as it is, it holds out' <"$work/output"
 fi
 
-mistake 'a length that is fetched twice' worker_job.c \
+mistake 'a length that is fetched twice' worker_answer.c \
   's/slot->answer.bytes = bytes;/slot->answer.bytes = __atomic_load_n(\&replies->bytes, __ATOMIC_RELAXED);/' \
   'a length*'
-mistake 'a bound that is missing' worker_job.c \
+mistake 'a bound that is missing' worker_answer.c \
   's/bytes > slot->requests->capacity/false/' \
   'calls*'
 mistake 'a wait that begins anew at each bell' worker_call.c \
