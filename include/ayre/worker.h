@@ -223,7 +223,10 @@ struct ayre_worker_options {
 	int64_t spin_ns;
 	/* With AYRE_WORKER_KEEP: another process after so many calls; 0: never. */
 	uint64_t calls_max;
-	/* A request that so many processes died of, or overran, is refused; 0: 2; AYRE_WORKER_NONE. */
+	/*
+	 * A request that so many processes died of, or had time for and overran, is refused; 0: 2;
+	 * AYRE_WORKER_NONE.
+	 */
 	uint32_t poison_max;
 	uint32_t reserved;
 	/*
@@ -319,7 +322,7 @@ void ayre_worker_close(struct ayre_worker *worker);
  *   -EREMOTEIO   the function returned something else than 0: ayre_worker_info, result. What it
  *                replied is in @reply all the same, reply_bytes of it.
  *   -EPIPE       the process died: ayre_worker_last_end() says of what
- *   -ETIMEDOUT   the deadline passed, and the process was ended
+ *   -ETIMEDOUT   the deadline passed, and the process was ended; or it had passed before there was one
  *   -ENOENT      the module has no such function
  *   -EMSGSIZE    the request is larger than request_max, or the reply than @reply_capacity or
  *                reply_max
@@ -395,8 +398,9 @@ struct ayre_worker_answer {
  *
  * Never waits. Returns 0, or a negative errno: -EAGAIN if as many calls are under way as there can be (those
  * that were collected and not released count), or no process can take it yet: when ayre_worker_fd() is
- * readable, collect, and try again. Others as for ayre_worker_call(), as far as they are known before it
- * begins; -EBADF, -EACCES, -ENODEV for an input that cannot be read or mapped. Since 0.1.
+ * readable, collect, and try again; -ETIMEDOUT if the deadline has passed. Others as for ayre_worker_call(),
+ * as far as they are known before it begins; -EBADF, -EACCES, -ENODEV for an input that cannot be read or
+ * mapped. Since 0.1.
  */
 int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job *job,
                        uint64_t *ret_call) AYRE_MUST_CHECK;

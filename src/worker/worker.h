@@ -50,12 +50,14 @@ struct ayrei_slot {
 	const struct ayrei_replies *replies; /* written by somebody else: each word is read once */
 
 	enum ayrei_process_state state;
-	int process;     /* pidfd; -1: none */
-	bool is_dirty;   /* a process had it before */
-	bool is_doomed;  /* it is to be killed as soon as it has started */
-	bool is_private; /* it has an input, and serves one call */
-	bool is_frozen;  /* stopped */
-	uint64_t served; /* calls that it got */
+	int process;      /* pidfd; -1: none */
+	bool is_dirty;    /* a process had it before */
+	bool is_doomed;   /* it is to be killed as soon as it has started */
+	bool is_private;  /* it has an input, and serves one call */
+	bool is_frozen;   /* stopped */
+	uint64_t served;  /* calls that it got */
+	int64_t alive_ns; /* when it was heard to be there */
+	bool has_begun;   /* it was seen to wait for calls, or to answer one */
 
 	enum ayrei_job_state job;
 	int64_t begin_ns, deadline_ns;
@@ -138,7 +140,8 @@ void ayrei_worker_abandon(struct ayre_worker *worker);
 int ayrei_job_check(const struct ayre_worker *worker, const struct ayre_worker_job *job);
 /*
  * A slot whose process has the call, or will. -EAGAIN: as many are under way as can be; -EBUSY: there is no
- * process for it, and will be when something has been heard, or the pause is over.
+ * process for it, and will be when something has been heard, or the pause is over; -ETIMEDOUT: its deadline
+ * has passed.
  */
 int ayrei_job_begin(struct ayre_worker *worker, const struct ayre_worker_job *job,
                     struct ayrei_slot **ret_slot);
@@ -152,6 +155,8 @@ void ayrei_job_ask_for_bell(struct ayrei_slot *slot, bool asked);
 
 /* --- worker_answer.c --- */
 
+/* Does its process say that it waits for calls, or did? */
+bool ayrei_job_sees_begun(const struct ayrei_slot *slot);
 /* Has it ended, as far as can be seen without waiting? Then its answer is there. */
 bool ayrei_job_look(struct ayre_worker *worker, struct ayrei_slot *slot);
 /* The same, and who is late is given up. */

@@ -13,6 +13,12 @@
 /* Who sleeps uses nothing, and who computes may have to share the processor with many. */
 #define BUSY_PART 10
 
+/* Less than this nobody has had of a processor for sure. */
+#define FAIR_NS INT64_C(1000000)
+
+/* Who is there for so long has begun, whatever it says of itself. */
+#define BEGINNING_NS INT64_C(1000000000)
+
 /* The call has ended, and its process too, if that is of no more use. */
 static void finish(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t outcome)
 {
@@ -82,10 +88,29 @@ static void take_last_word(struct ayre_worker *worker, struct ayrei_slot *slot)
 	fail(worker, slot, -EPIPE);
 }
 
+bool ayrei_job_sees_begun(const struct ayrei_slot *slot)
+{
+	return __atomic_load_n(&slot->replies->is_confined, __ATOMIC_RELAXED);
+}
+
+/*
+ * Did its process have the request for half of the time that was given? Else the machine or the host was late,
+ * and the request has nothing to do with it. A process can say that it has not begun, for a while.
+ */
+static bool had_its_time(const struct ayrei_slot *slot)
+{
+	int64_t given_ns = slot->deadline_ns - slot->begin_ns;
+	int64_t alive_ns = slot->deadline_ns - slot->alive_ns;
+	int64_t had_ns = alive_ns < given_ns ? alive_ns : given_ns;
+
+	return slot->state == AYREI_PROCESS_ALIVE && had_ns >= FAIR_NS && had_ns >= given_ns / 2 &&
+	       (slot->has_begun || alive_ns >= BEGINNING_NS);
+}
+
 /* The deadline has passed. What it did is asked before it is gone. */
 static void give_up(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t now_ns)
 {
-	bool is_there = slot->state == AYREI_PROCESS_ALIVE;
+	bool is_there = slot->state == AYREI_PROCESS_ALIVE, is_to_blame = had_its_time(slot);
 	int64_t cpu_ns = is_there ? ayrei_child_cpu_ns(slot->process) : -1;
 
 	slot->answer.end = (struct ayre_worker_end){
@@ -98,9 +123,14 @@ static void give_up(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t
 		.max_rss_bytes = -1,
 	};
 	worker->end = slot->answer.end;
-	worker->info.ends++;
-	ayrei_process_note_death(worker, true);
-	fail(worker, slot, -ETIMEDOUT);
+	/* What had yet to start has not died. */
+	worker->info.ends += is_there;
+	ayrei_process_kill(slot);
+	if (is_to_blame) {
+		ayrei_process_note_death(worker, true);
+		ayrei_poison_add(worker, slot);
+	}
+	finish(worker, slot, -ETIMEDOUT);
 }
 
 bool ayrei_job_look(struct ayre_worker *worker, struct ayrei_slot *slot)
@@ -118,8 +148,10 @@ bool ayrei_job_look(struct ayre_worker *worker, struct ayrei_slot *slot)
 
 bool ayrei_job_look_at(struct ayre_worker *worker, struct ayrei_slot *slot, int64_t now_ns)
 {
-	if (!ayrei_job_look(worker, slot) && slot->job == AYREI_JOB_UNDER_WAY &&
-	    slot->deadline_ns <= now_ns)
+	if (ayrei_job_look(worker, slot) || slot->job != AYREI_JOB_UNDER_WAY)
+		return slot->job == AYREI_JOB_ENDED;
+	slot->has_begun = slot->has_begun || ayrei_job_sees_begun(slot);
+	if (slot->deadline_ns <= now_ns)
 		give_up(worker, slot, now_ns);
 	return slot->job == AYREI_JOB_ENDED;
 }

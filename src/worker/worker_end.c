@@ -142,9 +142,10 @@ static void describe(const struct ayre_worker_end *end, char text[160])
 		break;
 	case AYRE_WORKER_DEADLINE:
 		snprintf(text, 160, "the deadline passed, and it %s",
-		         end->cpu_ns < 0 ? "was ended"
-		         : end->was_busy ? "was computing"
-		                         : "was asleep");
+		         !end->signal      ? "had not started"
+		         : end->cpu_ns < 0 ? "was ended"
+		         : end->was_busy   ? "was computing"
+		                           : "was asleep");
 		break;
 	case AYRE_WORKER_LOST:
 		snprintf(text, 160, "its zygote is gone");

@@ -189,6 +189,8 @@ int ayrei_job_begin(struct ayre_worker *worker, const struct ayre_worker_job *jo
 	struct ayrei_slot *slot;
 	int result;
 
+	if (job->deadline_ns <= now_ns)
+		return -ETIMEDOUT;
 	if (worker->info.under_way >= worker->options.processes)
 		return -EAGAIN;
 	result = provide(worker, job, now_ns, &slot);
@@ -196,6 +198,8 @@ int ayrei_job_begin(struct ayre_worker *worker, const struct ayre_worker_job *jo
 		return result;
 	requests = slot->requests;
 	lay_out(worker, requests, job);
+	/* What it says of itself before it has the request, the request has not made it say. */
+	slot->has_begun = slot->has_begun || slot->served > 0 || ayrei_job_sees_begun(slot);
 	slot->served++;
 	slot->job = AYREI_JOB_UNDER_WAY;
 	slot->begin_ns = now_ns;

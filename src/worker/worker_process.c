@@ -146,6 +146,7 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 	slot->is_dirty = true;
 	slot->is_private = input >= 0;
 	slot->served = 0;
+	slot->has_begun = false;
 	worker->info.processes++;
 	return 0;
 }
@@ -200,6 +201,7 @@ static int hear_started(struct ayre_worker *worker, struct ayrei_slot *slot,
 		return lose(worker);
 	slot->process = ayrei_take_fd(&pidfd);
 	slot->state = AYREI_PROCESS_ALIVE;
+	slot->alive_ns = ayrei_monotonic_ns();
 	if (was_doomed)
 		ayrei_process_kill(slot);
 	return 0;

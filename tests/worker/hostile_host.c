@@ -283,7 +283,9 @@ static struct pending *submit(struct host *host, const struct ayre_worker_job *j
 	begin(host, now);
 	result = ayre_worker_submit(host->worker, job, &call);
 	end(host, now);
-	require((result == 0 && call > 0) || result == -EAGAIN);
+	/* Who was kept from the processor may come when its deadline has passed. */
+	require((result == 0 && call > 0) || result == -EAGAIN ||
+	        (result == -ETIMEDOUT && now_ns() >= job->deadline_ns));
 	if (result < 0)
 		return NULL;
 	*pending = *given;

@@ -1,10 +1,9 @@
 /*
- * The life of a worker's processes: who stands by, who is replaced, who is started again and when, which
- * requests are not tried again; and replies that stand still.
+ * The life of a worker's processes: who stands by, who is replaced, who is started again and when; and replies
+ * that stand still.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "worker/module_world.h"
 
@@ -35,101 +34,6 @@ static void a_kept_process_is_replaced_after_so_many_calls(void **state)
 	(void)state;
 	for_each_user(replace, WORKER(KEEP, .calls_max = 3));
 	for_each_user(replace, WORKER(KEEP, .calls_max = 3, .spares = AYRE_WORKER_NONE));
-}
-
-/* A request that two processes died of has no third; another one is tried. */
-static int poison(void *context)
-{
-	const struct ayre_worker_options *options = context;
-	struct ayre_worker *worker = open_module(options, "module_calls");
-	uint32_t deaths = options->poison_max ? options->poison_max : 2;
-	uint32_t number;
-	char reply[16];
-
-	for (uint32_t i = 0; i < deaths; i++) {
-		require(count(worker, "!poison", &number) == -EPIPE);
-		require(count(worker, "innocent", &number) == 4);
-	}
-	for (int i = 0; i < 3; i++) {
-		require(count(worker, "!poison", &number) == -EBADMSG);
-		require(ayre_worker_submit(worker,
-		                           JOB(.function = "count_or_die", .request = "!poison",
-		                               .request_bytes = 7),
-		                           NULL) == -EBADMSG);
-	}
-	require(info_of_worker(worker).refused == 6);
-	require(info_of_worker(worker).ends == deaths);
-	/* As long, and different in its last byte; the same to another function. */
-	require(count(worker, "!poisoN", &number) == -EPIPE);
-	require(ayre_worker_call(worker, "die_of_input", "!poison", 7, reply, 16) == 0);
-	ayre_worker_close(worker);
-	return 0;
-}
-
-static void a_request_that_killed_is_not_tried_again(void **state)
-{
-	(void)state;
-	for_each_user(poison, WORKER(.flags = 0));
-	for_each_user(poison, WORKER(.poison_max = 5));
-	for_each_user(poison, WORKER(KEEP, .pause_max_ns = -1));
-}
-
-/* Who hangs is as bad as who dies. */
-static int hang(void *context)
-{
-	struct ayre_worker *worker = open_module(context, "module_functions");
-	char reply[4096];
-
-	for (int i = 0; i < 3; i++)
-		require(call_text(worker, "deadlock", "x", reply) ==
-		        (i < 2 ? -ETIMEDOUT : -EBADMSG));
-	require(ayre_worker_call_until(worker, "echo", "on", 2, reply, sizeof(reply),
-	                               AYRE_NO_DEADLINE) == 2);
-	ayre_worker_close(worker);
-	return 0;
-}
-
-static void a_request_that_hangs_is_not_tried_again(void **state)
-{
-	(void)state;
-	for_each_user(hang, WORKER(.timeout_ns = 50 * MILLISECOND_NS));
-}
-
-/* By what it holds, and not by which file it is. */
-static int poison_by_input(void *context)
-{
-	struct ayre_worker *worker = open_module(context, "module_calls");
-	struct ayre_worker_answer answer = {.size = sizeof(answer)};
-	char *bytes = calloc(1, 100000);
-
-	bytes[0] = '!';
-	for (int i = 0; i < 6; i++) {
-		int fd = memfd_create("ayre-test", MFD_CLOEXEC), result;
-
-		/* The same, the same, refused, refused; then others. */
-		bytes[99999] = (char)(i < 4 ? 0 : i);
-		require(write(fd, bytes, 100000) == 100000);
-		result = submit_job(
-			worker,
-			JOB(.function = "die_of_input", .input = fd, .flags = AYRE_WORKER_INPUT),
-			NULL);
-		close(fd);
-		require(result == (i == 2 || i == 3 ? -EBADMSG : 0));
-		if (result < 0)
-			continue;
-		require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
-		require(answer.outcome == -EPIPE);
-		ayre_worker_release(worker, answer.call);
-	}
-	free(bytes);
-	ayre_worker_close(worker);
-	return 0;
-}
-
-static void an_input_is_known_by_what_it_holds(void **state)
-{
-	(void)state;
-	for_each_user(poison_by_input, NULL);
 }
 
 /* Kept processes that die in a row come back later and later; an answer ends the row. */
@@ -304,9 +208,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		counted_test(a_kept_process_is_replaced_after_so_many_calls),
-		counted_test(a_request_that_killed_is_not_tried_again),
-		counted_test(a_request_that_hangs_is_not_tried_again),
-		counted_test(an_input_is_known_by_what_it_holds),
 		counted_test(who_dies_in_a_row_comes_back_after_pauses),
 		counted_test(pauses_have_an_end),
 		counted_test(who_died_between_calls_is_not_asked),
