@@ -1,7 +1,7 @@
 /*
  * What a host, its zygote and its workers share. The host makes all of it, and passes it by descriptors.
  *
- *   socket     orders to the zygote, and what it reports
+ *   socket     orders to the zygote, and what it reports; its workers close it before they serve
  *   word       a page for the zygote's own last word, while it loads the module
  *
  * and for each process its own, which come with the order to start it:
@@ -83,9 +83,6 @@ struct ayrei_replies {
 	uint32_t is_confined; /* it waits for a call (release) */
 	uint32_t reserved;
 	struct ayrei_crash crash;
-
-	/* Why it could not be confined. */
-	struct ayre_error error;
 };
 
 static_assert(offsetof(struct ayrei_requests, function) == AYREI_LINE_BYTES, "line");
@@ -93,7 +90,7 @@ static_assert(offsetof(struct ayrei_replies, is_out_of_memory) == AYREI_LINE_BYT
 static_assert(sizeof(struct ayrei_requests) <= AYREI_CHANNEL_HEAD, "head");
 static_assert(sizeof(struct ayrei_replies) <= AYREI_CHANNEL_HEAD, "head");
 
-/* Exit status of a worker that could not be confined; its error says why. */
+/* Exit status of a worker that could not be confined, and has reported why. */
 #define AYREI_WORKER_UNCONFINED 125
 
 /* The most processes that a zygote has at once. */
@@ -116,9 +113,14 @@ enum ayrei_report_kind {
 	AYREI_REPORT_FAILED,  /* error; the zygote ends */
 	AYREI_REPORT_STARTED, /* with the worker's pidfd */
 	AYREI_REPORT_ENDED,
+	/*
+	 * Of a worker itself, before it ends: why it cannot be confined, or has no input; error. Who is confined
+	 * has no socket any more, so that no function can say so. It may come before STARTED.
+	 */
+	AYREI_REPORT_UNCONFINED,
 };
 
-/* From the zygote. */
+/* From the zygote, and from workers that are still as it is. */
 struct ayrei_report {
 	int32_t kind;
 	int32_t code;   /* of STARTED: negative, no process could be made */

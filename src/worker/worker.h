@@ -58,6 +58,7 @@ struct ayrei_slot {
 	uint64_t served;  /* calls that it got */
 	int64_t alive_ns; /* when it was heard to be there */
 	bool has_begun;   /* it was seen to wait for calls, or to answer one */
+	int refusal;      /* what it could not be confined for; 0: it can, as far as is known */
 
 	enum ayrei_job_state job;
 	int64_t begin_ns, deadline_ns;
@@ -86,6 +87,7 @@ struct ayre_worker {
 
 	struct ayre_worker_info info;
 	struct ayre_worker_end end;
+	struct ayre_error refusal; /* of the process that could not be confined last */
 };
 
 static inline bool ayrei_worker_keeps(const struct ayre_worker *worker)

@@ -159,20 +159,17 @@ bool ayrei_job_look_at(struct ayre_worker *worker, struct ayrei_slot *slot, int6
 void ayrei_job_lose_process(struct ayre_worker *worker, struct ayrei_slot *slot,
                             const struct ayre_worker_end *end, int code)
 {
-	int told = __atomic_load_n(&slot->replies->error.code, __ATOMIC_RELAXED);
-
 	if (slot->job != AYREI_JOB_UNDER_WAY)
 		return;
 	if (end) {
 		slot->answer.end = *end;
 		slot->answer.end.call = slot->answer.call;
 	}
-	/* It could not be confined, and says why; the request has nothing to do with it. */
-	if (end && end->kind == AYRE_WORKER_EXITED && end->status == AYREI_WORKER_UNCONFINED &&
-	    told < 0 && told > -4096)
-		finish(worker, slot, told);
-	else if (end && end->kind != AYRE_WORKER_LOST)
-		fail(worker, slot, code);
-	else
+	if (!end || end->kind == AYRE_WORKER_LOST)
 		finish(worker, slot, code);
+	/* It could not be confined; the request has nothing to do with it. */
+	else if (slot->refusal)
+		finish(worker, slot, slot->refusal);
+	else
+		fail(worker, slot, code);
 }

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -217,7 +216,6 @@ static int await_process(struct ayre_worker *worker, const char *module, int64_t
                          struct ayre_error *error)
 {
 	struct ayrei_slot *slot = &worker->slots[0];
-	struct ayre_error told;
 	char text[160], bytes[64];
 	int result;
 
@@ -240,9 +238,8 @@ static int await_process(struct ayre_worker *worker, const char *module, int64_t
 		return ayrei_fail(error, result, "start", module, "no process can be had for it");
 	if (worker->info.ends == 0)
 		return 0;
-	memcpy(&told, &slot->replies->error, sizeof(told));
-	if (worker->end.status == AYREI_WORKER_UNCONFINED)
-		return pass_error(error, &told);
+	if (slot->refusal)
+		return pass_error(error, &worker->refusal);
 	return ayrei_fail(error, -EPIPE, "start", module, "%s",
 	                  ayre_worker_end_text(&worker->end, text, sizeof(text)));
 }

@@ -147,6 +147,7 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 	slot->is_private = input >= 0;
 	slot->served = 0;
 	slot->has_begun = false;
+	slot->refusal = 0;
 	worker->info.processes++;
 	return 0;
 }
@@ -183,6 +184,31 @@ int ayrei_processes_stand_by(struct ayre_worker *worker)
 
 /* --- hearing --- */
 
+/*
+ * Why there is no process, in the words of those that are not trusted: never one that means something else of a
+ * call.
+ */
+static int refusal_of(int code)
+{
+	static const int known[] = {EACCES, EAGAIN, EINVAL, EMFILE,     ENFILE,
+	                            ENODEV, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (code == -known[i])
+			return code;
+	return -EPROTO;
+}
+
+static int hear_unconfined(struct ayre_worker *worker, struct ayrei_slot *slot,
+                           const struct ayrei_report *report)
+{
+	if (slot->state == AYREI_PROCESS_NONE)
+		return lose(worker);
+	worker->refusal = report->error;
+	slot->refusal = refusal_of(report->error.code);
+	return 0;
+}
+
 static int hear_started(struct ayre_worker *worker, struct ayrei_slot *slot,
                         const struct ayrei_report *report, int take_pidfd)
 {
@@ -193,7 +219,7 @@ static int hear_started(struct ayre_worker *worker, struct ayrei_slot *slot,
 		empty(slot);
 		worker->info.processes--;
 		if (!was_doomed)
-			ayrei_job_lose_process(worker, slot, NULL, report->code);
+			ayrei_job_lose_process(worker, slot, NULL, refusal_of(report->code));
 		return 0;
 	}
 	/* It is one, and of a process that we may end. */
@@ -259,6 +285,8 @@ int ayrei_worker_hear(struct ayre_worker *worker, int64_t deadline_ns)
 	if (length != (ssize_t)sizeof(report) || report.slot >= worker->slot_count)
 		return lose(worker);
 	slot = &worker->slots[report.slot];
+	if (report.kind == AYREI_REPORT_UNCONFINED)
+		return hear_unconfined(worker, slot, &report);
 	if (report.kind == AYREI_REPORT_STARTED && slot->state == AYREI_PROCESS_STARTING)
 		return hear_started(worker, slot, &report, ayrei_take_fd(&passed));
 	if (report.kind != AYREI_REPORT_ENDED ||

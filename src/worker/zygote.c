@@ -130,7 +130,7 @@ struct child {
 
 static struct child children[AYREI_SLOTS_MAX];
 
-static void report(const struct ayrei_report *report, const int *passed)
+void ayrei_zygote_report(const struct ayrei_report *report, const int *passed)
 {
 	int result;
 
@@ -160,7 +160,7 @@ static void start_worker(struct ayrei_zygote *zygote, const struct ayrei_order *
 		started.code = pid;
 	else
 		*child = (struct child){.pid = pid, .pidfd = pidfd};
-	report(&started, pid < 0 ? NULL : &pidfd);
+	ayrei_zygote_report(&started, pid < 0 ? NULL : &pidfd);
 }
 
 static void tell_end(pid_t pid, struct ayrei_report *ended)
@@ -171,7 +171,7 @@ static void tell_end(pid_t pid, struct ayrei_report *ended)
 		ayrei_file_close(children[i].pidfd);
 		children[i].pid = 0;
 		ended->slot = i;
-		report(ended, NULL);
+		ayrei_zygote_report(ended, NULL);
 	}
 }
 
@@ -229,6 +229,6 @@ int main(int argument_count, char **arguments)
 	read_arguments(&zygote, argument_count, arguments);
 	begin(&zygote);
 	load(&zygote);
-	report(&loaded, NULL);
+	ayrei_zygote_report(&loaded, NULL);
 	take_orders(&zygote);
 }

@@ -50,6 +50,9 @@ ayrei_module_function *ayrei_zygote_find(struct ayrei_zygote *zygote, const char
  */
 int ayrei_zygote_keep(struct ayrei_zygote *zygote);
 
+/* To the host, with a descriptor or NULL; waits until it is under way. On failure it ends this process. */
+void ayrei_zygote_report(const struct ayrei_report *report, const int *passed);
+
 /* All that can be given up before the module is loaded. */
 int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *error);
 

@@ -35,7 +35,10 @@ struct service {
 static int confine(const struct service *service, struct ayre_error *error)
 {
 	const struct ayrei_zygote *zygote = service->zygote;
-	const int keep[] = {0, 1, 2, service->call_bell, service->reply_bell};
+	/* The socket until there is nothing more to report. */
+	const int keep[] = {
+		0, 1, 2, AYREI_CHANNEL_SOCKET, service->call_bell, service->reply_bell,
+	};
 	int64_t mapped_bytes = zygote->mapped_bytes;
 	int result = ayrei_die_with_parent(zygote->pid);
 
@@ -175,6 +178,7 @@ void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *o
                         const int fds[static AYREI_ORDER_FDS])
 {
 	struct service service = {.zygote = zygote};
+	struct ayrei_report refusal = {.kind = AYREI_REPORT_UNCONFINED, .slot = order->slot};
 	struct ayrei_replies *replies;
 	uint64_t served = order->call;
 	int result;
@@ -184,11 +188,14 @@ void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *o
 	touch(&service, order);
 	result = fds[AYREI_ORDER_INPUT] < 0 ? 0 : map_input(&service, fds[AYREI_ORDER_INPUT]);
 	if (result < 0)
-		ayrei_fail(&replies->error, result, "map", "input", NULL);
+		ayrei_fail(&refusal.error, result, "map", "input", NULL);
 	else
-		result = confine(&service, &replies->error);
-	if (result < 0)
+		result = confine(&service, &refusal.error);
+	if (result < 0) {
+		ayrei_zygote_report(&refusal, NULL);
 		_exit(AYREI_WORKER_UNCONFINED);
+	}
+	ayrei_file_close(AYREI_CHANNEL_SOCKET);
 	__atomic_store_n(&replies->is_confined, 1, __ATOMIC_RELEASE);
 	ring(&service);
 	for (;;) {

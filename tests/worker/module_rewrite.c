@@ -178,9 +178,8 @@ static bool tell_crashes(struct attack *attack)
 	attack->head->is_out_of_memory = (uint32_t)chance(attack) % 3;
 	attack->head->is_out_of_stack = (uint32_t)chance(attack) % 3;
 	attack->head->is_confined = (uint32_t)chance(attack) % 3;
-	attack->head->error.code = (int)chance(attack) % 5000;
 	attack->head->has_crashed = (uint32_t)chance(attack) % 3;
-	count(attack, 10);
+	count(attack, 9);
 	if (one_in(attack, 8))
 		ring("c", 1);
 	return false;

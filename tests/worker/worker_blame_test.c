@@ -2,6 +2,7 @@
  * Which requests are not tried again: those that processes died of, and no others.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -201,6 +202,64 @@ static void an_input_is_known_by_what_it_holds(void **state)
 	for_each_user(poison_by_input, NULL);
 }
 
+/* That it could not be confined a function can say with its exit status, and is not believed. */
+static int feign(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_functions");
+	char reply[4096];
+
+	require(call_number(worker, "find_socket") == 0);
+	for (int i = 0; i < 3; i++)
+		require(call_text(worker, "feign", "x", reply) == (i < 2 ? -EPIPE : -EBADMSG));
+	require(end_of_worker(worker).kind == AYRE_WORKER_EXITED);
+	require(end_of_worker(worker).status == 125);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void who_had_a_call_was_confined(void **state)
+{
+	(void)state;
+	for_each_user(feign, WORKER(.flags = 0));
+	for_each_user(feign, WORKER(KEEP, .pause_max_ns = -1));
+	for_each_user(feign, WORKER(.without = AYRE_LAYER_DESCRIPTORS));
+	/* The process takes the call as soon as there is one. */
+	for_each_user(feign, WORKER(.spares = AYRE_WORKER_NONE));
+}
+
+/* A file that cannot be mapped: its process says so before it has the call. */
+static int pass_a_file_of_the_kernels(void *context)
+{
+	struct ayre_worker *worker = open_module(NULL, "module_calls");
+	const int *fd = context;
+
+	for (int i = 0; i < 4; i++) {
+		struct ayre_worker_answer answer = {.size = sizeof(answer)};
+
+		require(submit_job(worker,
+		                   JOB(.function = "sum_input", .input = *fd,
+		                       .flags = AYRE_WORKER_INPUT),
+		                   NULL) == 0);
+		require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
+		require(answer.outcome == -ENODEV);
+		require(answer.end.kind == AYRE_WORKER_EXITED);
+		ayre_worker_release(worker, answer.call);
+	}
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void what_keeps_a_process_from_its_call_is_told(void **state)
+{
+	int fd = open("/sys/devices/system/cpu/online", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	if (fd < 0)
+		skip();
+	for_each_user(pass_a_file_of_the_kernels, &fd);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +268,8 @@ int main(void)
 		counted_test(who_never_began_has_not_died),
 		counted_test(a_host_that_is_late_blames_nobody),
 		counted_test(an_input_is_known_by_what_it_holds),
+		counted_test(who_had_a_call_was_confined),
+		counted_test(what_keeps_a_process_from_its_call_is_told),
 	};
 
 	return run_counted("worker_blame", tests);
