@@ -266,7 +266,7 @@ struct ayre_worker_end {
 	bool was_busy;
 	uint64_t address; /* that it could not reach */
 	uint64_t call; /* which one it served: 1, 2, ... as ayre_worker_info counts them; 0: none */
-	int64_t cpu_ns;        /* user and system; -1: not known, or not yet */
+	int64_t cpu_ns; /* user and system; -1: not known, or not yet: ayre_worker_end_until() */
 	int64_t max_rss_bytes; /* likewise */
 };
 
@@ -484,6 +484,21 @@ int ayre_worker_get_info(const struct ayre_worker *worker, struct ayre_worker_in
  */
 int ayre_worker_last_end(const struct ayre_worker *worker, struct ayre_worker_end *ret_end)
 	AYRE_MUST_CHECK;
+
+/**
+ * ayre_worker_end_until() - the same when its process has gone, or that of a call that was collected
+ * @call: one that was collected and not given back; 0: that of the last end
+ * @deadline_ns: absolute, CLOCK_MONOTONIC; AYRE_NO_DEADLINE: however long it takes
+ * @ret_end: its size has to be set; its kind is AYRE_WORKER_RUNNING if there was no such end
+ *
+ * A process tells that it dies before the kernel has taken its memory back, and only then tells what it used:
+ * cpu_ns and max_rss_bytes, which may be -1 before. That takes a millisecond, or longer if it had much memory.
+ *
+ * Returns 0, or a negative errno: -ETIMEDOUT if it is not told by the deadline, -ENOENT if no such call was
+ * collected, -EINVAL without a size. Where the zygote is gone nobody tells, and the figures stay -1. Since 0.1.
+ */
+int ayre_worker_end_until(struct ayre_worker *worker, uint64_t call, int64_t deadline_ns,
+                          struct ayre_worker_end *ret_end) AYRE_MUST_CHECK;
 
 /**
  * ayre_worker_end_text() - an end as a line for people

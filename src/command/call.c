@@ -74,7 +74,7 @@ static int open_failed(const struct ayre_error *error)
 	return strcmp(error->step, "confine") == 0 ? EXIT_FAILED : EXIT_UNLOADABLE;
 }
 
-static int call_failed(const struct ayre_worker *worker, const char *function, int code, bool json)
+static int call_failed(struct ayre_worker *worker, const char *function, int code, bool json)
 {
 	struct ayre_worker_info info = {.size = sizeof(info)};
 

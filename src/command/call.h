@@ -8,4 +8,4 @@
 #include <ayre.h>
 
 /* The last end, on standard error. Returns the exit code that stands for it. */
-int call_report(const struct ayre_worker *worker, const char *function, bool json);
+int call_report(struct ayre_worker *worker, const char *function, bool json);

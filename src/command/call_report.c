@@ -8,7 +8,10 @@
 #include <string.h>
 
 #include "command/command.h"
+#include "command/message.h"
 #include "command/output.h"
+
+#define PATIENCE_NS INT64_C(1000000000)
 
 static const char *const kind_names[] = {
 	[AYRE_WORKER_EXITED] = "exited",       [AYRE_WORKER_KILLED] = "killed",
@@ -63,13 +66,16 @@ static void print_json(const struct ayre_worker_end *end, const char *function, 
 	json_decref(document);
 }
 
-int call_report(const struct ayre_worker *worker, const char *function, bool json)
+int call_report(struct ayre_worker *worker, const char *function, bool json)
 {
 	struct ayre_worker_end end = {.size = sizeof(end)};
 	char text[160];
 
 	if (ayre_worker_last_end(worker, &end) < 0 || end.kind == AYRE_WORKER_RUNNING)
 		return EXIT_FAILED;
+	/* What it used is not in the line; where it is not told in time it is not known. */
+	if (json)
+		(void)!ayre_worker_end_until(worker, 0, message_now_ns() + PATIENCE_NS, &end);
 	ayre_worker_end_text(&end, text, sizeof(text));
 	if (json)
 		print_json(&end, function, text);

@@ -6,10 +6,12 @@
  * the process's own word came first, that; to what it died of it can always lie, and never to that it did.
  * All of it is numbers; the words are ours.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "sys/child.h"
 #include "worker/worker.h"
 
@@ -95,6 +97,38 @@ void ayrei_worker_judge(const struct ayre_worker *worker, const struct ayrei_rep
 		judge_record(replies, &crash, end);
 	else if (is_out_of_time(worker, end))
 		end->kind = AYRE_WORKER_CPU;
+}
+
+/* --- what the kernel says later --- */
+
+/* The process of this call is ending, and has not been heard to have ended. */
+static bool is_going(const struct ayre_worker *worker, uint64_t call)
+{
+	for (uint32_t i = 0; call && i < worker->slot_count; i++) {
+		const struct ayrei_slot *slot = &worker->slots[i];
+
+		if (slot->answer.call == call &&
+		    (slot->state == AYREI_PROCESS_ENDING || slot->is_doomed))
+			return true;
+	}
+	return false;
+}
+
+int ayre_worker_end_until(struct ayre_worker *worker, uint64_t call, int64_t deadline_ns,
+                          struct ayre_worker_end *ret_end)
+{
+	const struct ayrei_slot *slot = ayrei_job_find(worker, call, AYREI_JOB_COLLECTED);
+	/* A place stays this call's until it is given back. */
+	const struct ayre_worker_end *end = slot ? &slot->answer.end : &worker->end;
+	int result = ret_end->size < sizeof(size_t) ? -EINVAL : call && !slot ? -ENOENT : 0;
+
+	while (result == 0 && end->kind != AYRE_WORKER_RUNNING && is_going(worker, end->call))
+		result = ayrei_worker_hear(worker, deadline_ns);
+	ayrei_worker_arm(worker);
+	/* Who could have told is gone. */
+	if (result == 0 || result == -ENOTCONN)
+		result = ayrei_result_copy(ret_end, end, sizeof(*end));
+	return result;
 }
 
 /* --- for people --- */

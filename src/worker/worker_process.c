@@ -146,6 +146,8 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 	slot->is_dirty = true;
 	slot->is_private = input >= 0;
 	slot->served = 0;
+	/* What it comes to is of no call before. */
+	slot->answer.call = 0;
 	slot->has_begun = false;
 	slot->refusal = 0;
 	worker->info.processes++;
@@ -234,13 +236,17 @@ static int hear_started(struct ayre_worker *worker, struct ayrei_slot *slot,
 }
 
 /* Of one that we ended, whoever did so has said why; what the kernel counted is added. */
-static void complete(struct ayre_worker_end *end, const struct ayrei_slot *slot,
+static void complete(struct ayre_worker *worker, struct ayrei_slot *slot,
                      const struct ayrei_report *report)
 {
-	if (!end->kind || end->call != slot->answer.call)
-		return;
-	end->cpu_ns = report->cpu_ns;
-	end->max_rss_bytes = report->max_rss_bytes;
+	struct ayre_worker_end *ends[] = {&worker->end, &slot->answer.end};
+
+	for (int i = 0; i < 2; i++) {
+		if (!ends[i]->kind || !slot->answer.call || ends[i]->call != slot->answer.call)
+			continue;
+		ends[i]->cpu_ns = report->cpu_ns;
+		ends[i]->max_rss_bytes = report->max_rss_bytes;
+	}
 }
 
 static void hear_ended(struct ayre_worker *worker, struct ayrei_slot *slot,
@@ -255,13 +261,15 @@ static void hear_ended(struct ayre_worker *worker, struct ayrei_slot *slot,
 
 	empty(slot);
 	if (was_killed) {
-		complete(&worker->end, slot, report);
+		complete(worker, slot, report);
 		return;
 	}
 	ayrei_worker_judge(worker, slot->replies, report->status, &end);
-	/* It may have answered before. */
-	if (slot->job == AYREI_JOB_UNDER_WAY && ayrei_job_look(worker, slot))
+	/* It may have answered before, or said of what it dies. */
+	if (slot->job == AYREI_JOB_UNDER_WAY && ayrei_job_look(worker, slot)) {
+		complete(worker, slot, report);
 		return;
+	}
 	worker->end = end;
 	worker->info.ends++;
 	ayrei_process_note_death(worker, slot->served > 0);

@@ -80,6 +80,14 @@ deaths() {
   [ "$(jq -c '[.end, .was_busy]' <<<"$stderr")" = '["deadline",true]' ]
 }
 
+@test "--report json: what the dead have used" {
+  for death in die_segv die_abort die_stack die_forbidden leave 'loop --timeout 300ms'; do
+    # shellcheck disable=SC2086
+    run --separate-stderr ayre call "$functions" $death --report json </dev/null
+    jq -e '.cpu_ns > 0 and .max_rss_bytes > 100000' <<<"$stderr"
+  done
+}
+
 @test "--read: what a constructor may see; --without: a layer less" {
   [ "$(ayre call "$MODULE_DIR/module_snoop.so" verdict </dev/null | od -An -tu4 | tr -d ' ')" = 0 ]
   [ "$(ayre call "$MODULE_DIR/module_snoop.so" verdict --read /bin --read /etc </dev/null |

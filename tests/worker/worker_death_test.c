@@ -3,6 +3,7 @@
  */
 #include "worker/module_world.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 
@@ -142,6 +143,101 @@ static void processor_time_is_limited(void **state)
 	for_each_user(use_up_time, NULL);
 }
 
+static bool has_figures(const struct ayre_worker_end *end)
+{
+	return end->cpu_ns > 0 && end->max_rss_bytes > 0;
+}
+
+/* Three calls that have all been collected, two of which died. */
+static void collect_three(struct ayre_worker *worker, struct ayre_worker_answer answers[3])
+{
+	struct pollfd fd = {.fd = ayre_worker_fd(worker), .events = POLLIN};
+	int begun = 0, ended = 0;
+
+	while (ended < 3) {
+		const struct ayre_worker_job *job =
+			JOB(.function = begun == 2 ? "echo" : "die_abort", .request = "x",
+		            .request_bytes = 1);
+
+		answers[ended] = (struct ayre_worker_answer){.size = sizeof(answers[ended])};
+		if (ayre_worker_try_collect(worker, &answers[ended]) == 0)
+			ended++;
+		else if (begun < 3 && ayre_worker_submit(worker, job, NULL) == 0)
+			begun++;
+		else
+			require(poll(&fd, 1, 10000) == 1);
+	}
+}
+
+/* What the kernel counted comes with the end of the process, later than its last word. */
+static int count_the_dead(void *context)
+{
+	struct ayre_worker *worker = open_module(context, "module_functions");
+	struct ayre_worker_end end = {.size = sizeof(end)};
+	struct ayre_worker_answer answers[3];
+	char reply[4096];
+
+	require(call_text(worker, "die_segv", "x", reply) == -EPIPE);
+	require(ayre_worker_end_until(worker, 0, AYRE_NO_DEADLINE, &end) == 0);
+	require(has_figures(&end) && end.signal == SIGSEGV && end.address == 16);
+	require(end_of_worker(worker).max_rss_bytes == end.max_rss_bytes);
+	collect_three(worker, answers);
+	/* Also of those that were not the last. */
+	for (int i = 0; i < 3; i++) {
+		uint64_t call = answers[i].call;
+
+		require(ayre_worker_end_until(worker, call, AYRE_NO_DEADLINE, &end) == 0);
+		require(answers[i].outcome == 1
+		                ? end.kind == AYRE_WORKER_RUNNING
+		                : has_figures(&end) && end.call == call && end.signal == SIGABRT);
+		ayre_worker_release(worker, call);
+		require(ayre_worker_end_until(worker, call, AYRE_NO_DEADLINE, &end) == -ENOENT);
+	}
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void what_the_dead_used_is_told(void **state)
+{
+	(void)state;
+	for_each_user(count_the_dead, WORKER(.processes = 3, .poison_max = AYRE_WORKER_NONE));
+	for_each_user(count_the_dead, WORKER(.processes = 3, .poison_max = AYRE_WORKER_NONE,
+	                                     .flags = AYRE_WORKER_KEEP));
+}
+
+/* Its zygote stands still, and nobody else can tell. */
+static int wait_for_the_dead(void *context)
+{
+	struct ayre_worker *worker = open_module(NULL, "module_functions");
+	struct ayre_worker_end end = {.size = sizeof(end)};
+	pid_t zygote = zygote_of(getpid());
+	int64_t begin = now_ns();
+	char reply[4096];
+
+	(void)context;
+	require(ayre_worker_end_until(worker, 0, AYRE_NO_DEADLINE, &end) == 0);
+	require(end.kind == AYRE_WORKER_RUNNING);
+	require(kill(zygote, SIGSTOP) == 0);
+	require(call_text(worker, "die_segv", "x", reply) == -EPIPE);
+	begin = now_ns();
+	require(ayre_worker_end_until(worker, 0, begin + 30 * MILLISECOND_NS, &end) == -ETIMEDOUT);
+	require(now_ns() - begin >= 30 * MILLISECOND_NS);
+	require(end.kind == AYRE_WORKER_RUNNING);
+	require(end_of_worker(worker).cpu_ns == -1);
+	require(kill(zygote, SIGKILL) == 0);
+	/* Nobody ever will. */
+	require(ayre_worker_end_until(worker, 0, AYRE_NO_DEADLINE, &end) == 0);
+	require(end.kind == AYRE_WORKER_LOST && end.max_rss_bytes == -1);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void an_end_is_waited_for_by_a_deadline(void **state)
+{
+	(void)state;
+	for_each_user(wait_for_the_dead, NULL);
+}
+
 /* Neither processes nor descriptors, nor anything else that is counted. */
 static int die_often(void *context)
 {
@@ -220,6 +316,8 @@ int main(void)
 		counted_test(each_death_has_its_name),
 		counted_test(killed_from_outside),
 		counted_test(processor_time_is_limited),
+		counted_test(what_the_dead_used_is_told),
+		counted_test(an_end_is_waited_for_by_a_deadline),
 		counted_test(a_thousand_crashes_leave_nothing),
 		counted_test(the_end_of_the_host_ends_all),
 	};
