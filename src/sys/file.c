@@ -298,6 +298,18 @@ int ayrei_file_clear(int fd, uint64_t size_bytes)
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size_bytes));
 }
 
+int ayrei_file_clear_part(int fd, uint64_t most_bytes)
+{
+	off_t begin = lseek(fd, 0, SEEK_DATA);
+
+	if (begin == -1)
+		return errno == ENXIO ? 0 : -errno;
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, begin,
+	                 (off_t)most_bytes) == -1
+	               ? -errno
+	               : 1;
+}
+
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
 {
 	static const char zeros[64 * 1024];

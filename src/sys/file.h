@@ -59,6 +59,8 @@ int ayrei_file_may_fit(int fd, uint64_t size_bytes);
 
 /* Makes zeros of a whole file in memory, and lets go of the memory. */
 int ayrei_file_clear(int fd, uint64_t size_bytes);
+/* The same of the first part that has memory, up to so many bytes. 1, or 0: none of the file has. */
+int ayrei_file_clear_part(int fd, uint64_t most_bytes);
 
 /* Up to length bytes at offset; fewer only at the end of the file. */
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset);

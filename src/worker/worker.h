@@ -52,6 +52,7 @@ struct ayrei_slot {
 	enum ayrei_process_state state;
 	int process;      /* pidfd; -1: none */
 	bool is_dirty;    /* a process had it before */
+	bool is_large;    /* and left so much that it takes a while to be cleared */
 	bool is_doomed;   /* it is to be killed as soon as it has started */
 	bool is_private;  /* it has an input, and serves one call */
 	bool is_frozen;   /* stopped */
@@ -113,6 +114,14 @@ int ayrei_channel_file(const char *name, size_t bytes, bool writable, void **ret
 /* Memory files, maps and pipes for all of its slots. */
 int ayrei_worker_make_slots(struct ayre_worker *worker);
 void ayrei_worker_free_slots(struct ayre_worker *worker);
+/* One without a process or a call; NULL: there is none, or one that will be ready sooner. */
+struct ayrei_slot *ayrei_slot_find_empty(struct ayre_worker *worker);
+/* Its process has gone: what has it left? */
+void ayrei_slot_weigh(struct ayrei_slot *slot);
+/* Is there anything that takes a while to be cleared? */
+bool ayrei_slots_are_littered(const struct ayre_worker *worker);
+/* Clears a little of that, for who has nothing better to do; false: there is nothing. */
+bool ayrei_slots_clear_some(struct ayre_worker *worker);
 
 /* --- worker_process.c --- */
 

@@ -36,7 +36,11 @@ static int await_sleeping(struct ayre_worker *worker, struct ayrei_slot *slot)
 	ayrei_job_ask_for_bell(slot, true);
 	(void)!ayrei_processes_stand_by(worker);
 	while (!ayrei_job_look_at(worker, slot, ayrei_monotonic_ns())) {
-		result = wait_for(worker, slot, slot->deadline_ns);
+		/* There is time, too, for what others have left. */
+		if (ayrei_slots_clear_some(worker))
+			result = wait_for(worker, slot, 0);
+		else
+			result = wait_for(worker, slot, slot->deadline_ns);
 		if (result < 0 && result != -ETIMEDOUT && result != -ENOTCONN)
 			break;
 		result = 0;
@@ -74,6 +78,8 @@ static int begin_until(struct ayre_worker *worker, const struct ayre_worker_job 
 			return result == -EAGAIN ? -EBUSY : result;
 		if (ayrei_worker_pauses(worker) && worker->pause_until_ns < until_ns)
 			until_ns = worker->pause_until_ns;
+		if (ayrei_slots_clear_some(worker))
+			until_ns = 0;
 		result = ayrei_worker_hear(worker, until_ns);
 		if (result < 0 && (result != -ETIMEDOUT || until_ns == job->deadline_ns))
 			return result;

@@ -83,15 +83,6 @@ static struct ayrei_slot *find_ready(const struct ayre_worker *worker)
 	return most > 0 ? found : NULL;
 }
 
-static struct ayrei_slot *find_empty(const struct ayre_worker *worker)
-{
-	for (uint32_t i = 0; i < worker->slot_count; i++)
-		if (worker->slots[i].state == AYREI_PROCESS_NONE &&
-		    worker->slots[i].job == AYREI_JOB_NONE)
-			return &worker->slots[i];
-	return NULL;
-}
-
 /* Where all places are taken by processes that stand by, one of them goes. */
 static void make_room(struct ayre_worker *worker)
 {
@@ -131,7 +122,7 @@ static int provide(struct ayre_worker *worker, const struct ayre_worker_job *job
 	if (slot && !is_ready(worker, slot))
 		slot = find_ready(worker);
 	if (!slot) {
-		slot = find_empty(worker);
+		slot = ayrei_slot_find_empty(worker);
 		if (!slot)
 			make_room(worker);
 		if (!slot || ayrei_worker_pauses(worker))

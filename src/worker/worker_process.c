@@ -43,6 +43,7 @@ static void empty(struct ayrei_slot *slot)
 	slot->is_doomed = false;
 	slot->is_private = false;
 	slot->is_frozen = false;
+	ayrei_slot_weigh(slot);
 }
 
 void ayrei_worker_abandon(struct ayre_worker *worker)
@@ -144,6 +145,7 @@ int ayrei_process_start(struct ayre_worker *worker, struct ayrei_slot *slot, int
 		return lose(worker);
 	slot->state = AYREI_PROCESS_STARTING;
 	slot->is_dirty = true;
+	slot->is_large = false;
 	slot->is_private = input >= 0;
 	slot->served = 0;
 	/* What it comes to is of no call before. */
@@ -171,15 +173,12 @@ int ayrei_processes_stand_by(struct ayre_worker *worker)
 		return 0;
 	for (uint32_t i = 0; i < worker->slot_count; i++)
 		standing += stands_by(&worker->slots[i]);
-	for (uint32_t i = 0; i < worker->slot_count && standing < worker->options.spares; i++) {
-		struct ayrei_slot *slot = &worker->slots[i];
+	for (; standing < worker->options.spares; standing++) {
+		struct ayrei_slot *slot = ayrei_slot_find_empty(worker);
 
-		if (slot->state != AYREI_PROCESS_NONE || slot->job != AYREI_JOB_NONE)
-			continue;
-		/* Whoever needs one will hear of it. */
-		if (ayrei_process_start(worker, slot, -1) < 0)
+		/* Whoever needs one will hear of it; and what takes a while waits for a better time. */
+		if (!slot || slot->is_large || ayrei_process_start(worker, slot, -1) < 0)
 			break;
-		standing++;
 	}
 	return worker->is_lost ? -ENOTCONN : 0;
 }

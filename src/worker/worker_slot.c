@@ -14,6 +14,12 @@
 #include "sys/system.h"
 #include "worker/worker.h"
 
+/*
+ * What is more is cleared in parts of so much while the host waits for something. A part takes some 50
+ * microseconds, and 256 MiB at once as many milliseconds.
+ */
+#define PART_BYTES (UINT64_C(256) << 10)
+
 /* The head, the bytes, and one 0 behind them. */
 static size_t file_bytes(uint64_t most)
 {
@@ -112,4 +118,64 @@ void ayrei_worker_free_slots(struct ayre_worker *worker)
 	free(worker->slots);
 	worker->slots = NULL;
 	worker->slot_count = 0;
+}
+
+/* --- what processes leave --- */
+
+static bool is_empty(const struct ayrei_slot *slot)
+{
+	return slot->state == AYREI_PROCESS_NONE && slot->job == AYREI_JOB_NONE;
+}
+
+struct ayrei_slot *ayrei_slot_find_empty(struct ayre_worker *worker)
+{
+	struct ayrei_slot *littered = NULL;
+	bool one_comes = false;
+
+	for (uint32_t i = 0; i < worker->slot_count; i++) {
+		struct ayrei_slot *slot = &worker->slots[i];
+
+		one_comes |= slot->state == AYREI_PROCESS_ENDING || slot->is_doomed;
+		if (!is_empty(slot))
+			continue;
+		if (!slot->is_large)
+			return slot;
+		littered = slot;
+	}
+	return one_comes ? NULL : littered;
+}
+
+void ayrei_slot_weigh(struct ayrei_slot *slot)
+{
+	struct stat status;
+
+	slot->is_large = slot->is_dirty && ayrei_file_status(slot->replies_file, &status) == 0 &&
+	                 (uint64_t)status.st_blocks * 512 > PART_BYTES;
+}
+
+static struct ayrei_slot *find_littered(const struct ayre_worker *worker)
+{
+	for (uint32_t i = 0; i < worker->slot_count; i++)
+		if (worker->slots[i].is_large && is_empty(&worker->slots[i]))
+			return &worker->slots[i];
+	return NULL;
+}
+
+bool ayrei_slots_are_littered(const struct ayre_worker *worker)
+{
+	return find_littered(worker);
+}
+
+bool ayrei_slots_clear_some(struct ayre_worker *worker)
+{
+	struct ayrei_slot *slot = find_littered(worker);
+	int result = slot ? ayrei_file_clear_part(slot->replies_file, PART_BYTES) : 0;
+
+	if (!slot || result == 1)
+		return slot;
+	/* Where it fails, who starts a process here is told. */
+	slot->is_large = false;
+	slot->is_dirty = result < 0;
+	(void)!ayrei_processes_stand_by(worker);
+	return true;
 }

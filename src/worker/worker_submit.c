@@ -70,6 +70,9 @@ static int64_t next_ns(struct ayre_worker *worker)
 {
 	int64_t next = ayrei_worker_pauses(worker) ? worker->pause_until_ns : INT64_MAX;
 
+	/* Who has nothing else to do clears some more. */
+	if (ayrei_slots_are_littered(worker))
+		return AT_ONCE_NS;
 	for (uint32_t i = 0; i < worker->slot_count; i++) {
 		const struct ayrei_slot *slot = &worker->slots[i];
 
@@ -193,13 +196,16 @@ static int give(struct ayrei_slot *slot, struct ayre_worker_answer *ret_answer)
  */
 static int hear_once(struct ayre_worker *worker, int64_t deadline_ns)
 {
+	bool clears = ayrei_slots_clear_some(worker);
 	int result;
 
 	if (!is_under_way(worker))
 		deadline_ns = 0;
 	/* The timer has the deadlines of the calls themselves. */
 	ayrei_worker_arm(worker);
-	result = hear_events(worker, deadline_ns);
+	result = hear_events(worker, clears ? 0 : deadline_ns);
+	if (result == -ETIMEDOUT && clears)
+		result = 0;
 	/* Who rings without end does not keep us. */
 	if (result == 0 && deadline_ns <= ayrei_monotonic_ns())
 		result = -ETIMEDOUT;

@@ -30,6 +30,25 @@ FUNCTION(nap)
 	return 0;
 }
 
+/* All that there is room for. */
+FUNCTION(fill)
+{
+	memset(reply->data, 1, reply->capacity);
+	reply->bytes = reply->capacity;
+	return 0;
+}
+
+/* Fails if any byte that there is room for has something in it already. */
+FUNCTION(find)
+{
+	const char *bytes = reply->data;
+
+	for (size_t i = 0; i < reply->capacity; i++)
+		if (bytes[i])
+			return 1;
+	return 0;
+}
+
 /* The input's bytes, as a sum; an empty one is none. */
 FUNCTION(sum_input)
 {

@@ -3,7 +3,9 @@
  * that stand still.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "worker/module_world.h"
 
@@ -118,6 +120,115 @@ static void who_died_between_calls_is_not_asked(void **state)
 	for_each_user(die_idle, WORKER(KEEP, .spares = AYRE_WORKER_NONE));
 }
 
+/* --- what processes leave behind --- */
+
+#define LARGE_BYTES (64 << 20)
+
+/* That the replies of all places take up. */
+static uint64_t bytes_of_replies(void)
+{
+	uint64_t sum = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		char path[64], name[64] = "";
+		struct stat status;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, name, sizeof(name) - 1) > 0 &&
+		    strstr(name, "/memfd:ayre-replies") && fstat(fd, &status) == 0)
+			sum += (uint64_t)status.st_blocks * 512;
+	}
+	return sum;
+}
+
+static struct ayre_worker *open_and_fill(const struct ayre_worker_options *options)
+{
+	struct ayre_worker *worker = open_module(options, "module_calls");
+	char *reply = malloc(LARGE_BYTES);
+
+	require(ayre_worker_call(worker, "fill", NULL, 0, reply, LARGE_BYTES) == LARGE_BYTES);
+	free(reply);
+	require(bytes_of_replies() >= LARGE_BYTES);
+	return worker;
+}
+
+/* While it waits for something else. */
+static int clear_in_a_call(void *context)
+{
+	struct ayre_worker *worker = open_and_fill(context);
+	uint32_t second = 1000, reply;
+
+	require(ayre_worker_call(worker, "nap", &second, 4, &reply, 4) == 4);
+	require(bytes_of_replies() < LARGE_BYTES / 8);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static int clear_while_collecting(void *context)
+{
+	struct ayre_worker_answer answer = {.size = sizeof(answer)};
+	struct ayre_worker *worker = open_and_fill(context);
+	uint32_t second = 1000;
+
+	require(submit_job(worker, JOB(.function = "nap", .request = &second, .request_bytes = 4),
+	                   NULL) == 0);
+	require(ayre_worker_collect_until(worker, AYRE_NO_DEADLINE, &answer) == 0);
+	require(bytes_of_replies() < LARGE_BYTES / 8);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+/* Who has an event loop is told when there is something to clear, and when there is no more. */
+static int clear_in_a_loop(void *context)
+{
+	struct ayre_worker_answer answer = {.size = sizeof(answer)};
+	struct ayre_worker *worker = open_and_fill(context);
+	struct pollfd fd = {.fd = ayre_worker_fd(worker), .events = POLLIN};
+
+	while (bytes_of_replies() >= LARGE_BYTES / 8) {
+		require(poll(&fd, 1, 10000) == 1);
+		require(ayre_worker_try_collect(worker, &answer) == -ENOMSG);
+	}
+	while (poll(&fd, 1, 100) == 1)
+		require(ayre_worker_try_collect(worker, &answer) == -ENOMSG);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void a_large_reply_is_cleared_while_waiting(void **state)
+{
+	const struct ayre_worker_options *none = WORKER(.spares = AYRE_WORKER_NONE);
+
+	(void)state;
+	for_each_user(clear_in_a_call, (void *)(uintptr_t)none);
+	for_each_user(clear_while_collecting, (void *)(uintptr_t)none);
+	for_each_user(clear_in_a_loop, (void *)(uintptr_t)none);
+	for_each_user(clear_in_a_loop, NULL);
+}
+
+/* Large ones one after the other, where nothing waits for long: each is the process's own. */
+static int fill_again(void *context)
+{
+	struct ayre_worker *worker = open_and_fill(context);
+	char *reply = malloc(LARGE_BYTES);
+
+	for (int i = 0; i < 5; i++) {
+		require(ayre_worker_call(worker, "fill", NULL, 0, reply, LARGE_BYTES) ==
+		        LARGE_BYTES);
+		require(ayre_worker_call(worker, "find", NULL, 0, reply, LARGE_BYTES) == 0);
+	}
+	free(reply);
+	ayre_worker_close(worker);
+	return 0;
+}
+
+static void no_process_finds_what_another_left(void **state)
+{
+	(void)state;
+	for_each_user(fill_again, WORKER(.flags = 0));
+	for_each_user(fill_again, WORKER(.spares = AYRE_WORKER_NONE));
+}
+
 /* --- replies that stand still --- */
 
 static bool is_still(const struct ayre_worker_answer *answer, void *copy)
@@ -211,6 +322,8 @@ int main(void)
 		counted_test(who_dies_in_a_row_comes_back_after_pauses),
 		counted_test(pauses_have_an_end),
 		counted_test(who_died_between_calls_is_not_asked),
+		counted_test(a_large_reply_is_cleared_while_waiting),
+		counted_test(no_process_finds_what_another_left),
 		counted_test(a_frozen_reply_stands_still),
 		counted_test(a_frozen_process_goes_on),
 	};
