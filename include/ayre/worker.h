@@ -410,7 +410,10 @@ int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job 
  *
  * For poll(2), epoll(7) and event loops. When it is readable, call ayre_worker_try_collect() until
  * that fails, even if nothing is under way: processes that ended or started, and deadlines, are heard
- * of there, and memory that a large reply has taken is given back, a little each time. Then submit what there is to submit, and only then wait again: what was heard is not told twice.
+ * of there, and memory that a large reply has taken is given back, a little each time. After a submission that
+ * found no room it is readable too when there is some again, in whatever order submitting, collecting and
+ * waiting come.
+ *
  * It stays the same, and the worker's: to be waited for, and not to be read or closed.
  *
  * Returns it, or a negative errno if none can be made. Since 0.1.

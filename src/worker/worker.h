@@ -82,6 +82,10 @@ struct ayre_worker {
 	int set, timer;
 	int64_t timer_ns;
 
+	/* A submission found no room, for a call with an input or without. */
+	bool is_wanted, wants_input;
+	uint32_t room_news; /* so often it is still told that there is some again */
+
 	uint32_t deaths_in_row;
 	int64_t pause_until_ns;
 	struct ayrei_poisons *poisons; /* NULL: none */
@@ -156,6 +160,8 @@ int ayrei_job_check(const struct ayre_worker *worker, const struct ayre_worker_j
  */
 int ayrei_job_begin(struct ayre_worker *worker, const struct ayre_worker_job *job,
                     struct ayrei_slot **ret_slot);
+/* Could a call begin? Of those with an input each needs a place of its own. */
+bool ayrei_job_has_room(struct ayre_worker *worker, bool has_input);
 /* Gives the slot back; a call that is under way ends with its process. */
 void ayrei_job_release(struct ayre_worker *worker, struct ayrei_slot *slot);
 /* The call's slot, in this state; NULL: there is none. */

@@ -133,6 +133,15 @@ static int provide(struct ayre_worker *worker, const struct ayre_worker_job *job
 	return result;
 }
 
+bool ayrei_job_has_room(struct ayre_worker *worker, bool has_input)
+{
+	if (worker->info.under_way >= worker->options.processes)
+		return false;
+	if (!has_input && find_ready(worker))
+		return true;
+	return ayrei_slot_find_empty(worker) && !ayrei_worker_pauses(worker);
+}
+
 /* --- the request --- */
 
 static void lay_function(struct ayrei_requests *requests, const char *function)

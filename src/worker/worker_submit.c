@@ -2,8 +2,8 @@
  * Calls that are not waited for: many are under way, and one descriptor tells of all of them.
  *
  * Invariant: whenever a function of ours has returned, the descriptor is readable if there is an answer that
- * nobody has collected, or a deadline has passed. A bell that was heard where nobody collected is not lost:
- * the timer, set to a time that has passed, stands for it.
+ * nobody has collected, a deadline has passed, or there is room again for a call that found none. A bell that was
+ * heard where nobody collected is not lost: the timer, set to a time that has passed, stands for it.
  */
 #include <errno.h>
 
@@ -65,13 +65,28 @@ int ayre_worker_fd(struct ayre_worker *worker)
 	return worker->set;
 }
 
+/*
+ * Room that there is again was heard of by somebody, who may not be the one that submits. It is told until there
+ * was a submission, or nobody wants it: until so many collections have found nothing.
+ */
+#define ROOM_TELLINGS 2
+
+static bool has_room_to_tell(struct ayre_worker *worker)
+{
+	if (worker->is_wanted && ayrei_job_has_room(worker, worker->wants_input)) {
+		worker->is_wanted = false;
+		worker->room_news = ROOM_TELLINGS;
+	}
+	return worker->room_news > 0;
+}
+
 /* When there is something to do that nothing else tells of. */
 static int64_t next_ns(struct ayre_worker *worker)
 {
 	int64_t next = ayrei_worker_pauses(worker) ? worker->pause_until_ns : INT64_MAX;
 
 	/* Who has nothing else to do clears some more. */
-	if (ayrei_slots_are_littered(worker))
+	if (has_room_to_tell(worker) || ayrei_slots_are_littered(worker))
 		return AT_ONCE_NS;
 	for (uint32_t i = 0; i < worker->slot_count; i++) {
 		const struct ayrei_slot *slot = &worker->slots[i];
@@ -97,6 +112,13 @@ void ayrei_worker_arm(struct ayre_worker *worker)
 
 /* --- beginning --- */
 
+/* There was no room for it. Where there is, it failed for another reason, which is not waited for. */
+static void want_room(struct ayre_worker *worker, const struct ayre_worker_job *job)
+{
+	worker->wants_input = job->flags & AYRE_WORKER_INPUT;
+	worker->is_wanted = !ayrei_job_has_room(worker, worker->wants_input);
+}
+
 int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job *given,
                        uint64_t *ret_call)
 {
@@ -114,8 +136,12 @@ int ayre_worker_submit(struct ayre_worker *worker, const struct ayre_worker_job 
 		result = -EBADMSG;
 	if (result == 0)
 		result = make_set(worker);
+	worker->is_wanted = false;
+	worker->room_news = 0;
 	if (result == 0)
 		result = ayrei_job_begin(worker, &job, &slot);
+	if (result == -EBUSY || result == -EAGAIN)
+		want_room(worker, &job);
 	if (result < 0) {
 		ayrei_worker_arm(worker);
 		return result == -EBUSY ? -EAGAIN : result;
@@ -246,6 +272,8 @@ int ayre_worker_collect_until(struct ayre_worker *worker, int64_t deadline_ns,
 
 	if (result == 0)
 		result = collect(worker, deadline_ns, ret_answer);
+	if (result < 0 && worker->room_news > 0)
+		worker->room_news--;
 	ayrei_worker_arm(worker);
 	return result;
 }
@@ -265,6 +293,8 @@ void ayre_worker_release(struct ayre_worker *worker, uint64_t call)
 
 	if (slot)
 		ayrei_job_release(worker, slot);
+	if (worker->is_wanted)
+		ayrei_worker_arm(worker);
 }
 
 void ayre_worker_cancel(struct ayre_worker *worker, uint64_t call)

@@ -76,6 +76,15 @@ static void answers_come_in_any_order(void **state)
 	for_each_user(overtake, WORKER(.processes = 3, .flags = AYRE_WORKER_KEEP));
 }
 
+static int memory_file(const char *bytes, size_t length, unsigned int seals)
+{
+	int fd = memfd_create("ayre-test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	require(fd >= 0 && write(fd, bytes, length) == (ssize_t)length);
+	require(fcntl(fd, F_ADD_SEALS, seals) == 0);
+	return fd;
+}
+
 /* What an event loop does, with as many under way as there can be. */
 static int serve_loop(void *context)
 {
@@ -125,6 +134,72 @@ static void an_event_loop_is_served(void **state)
 	for_each_user(serve_loop, WORKER(.processes = 4, .flags = AYRE_WORKER_KEEP));
 	for_each_user(serve_loop, WORKER(.processes = 2, .spares = AYRE_WORKER_NONE));
 	for_each_user(serve_loop, WORKER(.processes = 64, .spares = 64));
+}
+
+static int begin_nap(struct ayre_worker *worker, int fd)
+{
+	static const uint32_t no_time;
+	int result =
+		ayre_worker_submit(worker,
+	                           JOB(.function = "nap", .request = &no_time, .request_bytes = 4,
+	                               .input = fd, .flags = fd < 0 ? 0 : AYRE_WORKER_INPUT),
+	                           NULL);
+
+	require(result == 0 || result == -EAGAIN);
+	return result;
+}
+
+/*
+ * Whoever collects between a submission that failed and the wait hears of the room that there is again, and has to
+ * be told once more. fd: of the input, or -1.
+ */
+static void serve_the_other_way(const struct ayre_worker_options *options, int fd)
+{
+	struct ayre_worker *worker = open_module(options, "module_calls");
+	struct ayre_worker_answer answer;
+	unsigned int begun = 0, ended = 0, rounds = 30, idle = 0;
+
+	while (ended < rounds) {
+		uint64_t collected = 0;
+
+		while (begun < rounds && begin_nap(worker, fd) == 0)
+			begun++;
+		/* By now all that ends has ended. */
+		usleep(10000);
+		while (try_collect(worker, &answer) == 0) {
+			/* Given back as late as can be. */
+			ayre_worker_release(worker, collected);
+			collected = answer.call;
+			ended++;
+		}
+		ayre_worker_release(worker, collected);
+		require(ended == rounds || is_readable(worker, 10000));
+	}
+	/* Who wants nothing more is not told for ever that there is room. */
+	while (is_readable(worker, 200)) {
+		require(try_collect(worker, &answer) == -ENOMSG);
+		require(++idle < 20);
+	}
+	ayre_worker_close(worker);
+}
+
+static int serve_in_any_order(void *context)
+{
+	int fd = memory_file("abc", 3, 0);
+
+	serve_the_other_way(context, -1);
+	serve_the_other_way(context, fd);
+	close(fd);
+	return 0;
+}
+
+static void room_is_told_in_any_order(void **state)
+{
+	(void)state;
+	for_each_user(serve_in_any_order, WORKER(.spares = AYRE_WORKER_NONE));
+	for_each_user(serve_in_any_order, WORKER(.processes = 3, .spares = AYRE_WORKER_NONE));
+	for_each_user(serve_in_any_order, WORKER(.processes = 3));
+	for_each_user(serve_in_any_order, WORKER(.processes = 2, .flags = AYRE_WORKER_KEEP));
 }
 
 static int fill(void *context)
@@ -264,15 +339,6 @@ static void calls_can_be_given_up(void **state)
 }
 
 /* --- inputs --- */
-
-static int memory_file(const char *bytes, size_t length, unsigned int seals)
-{
-	int fd = memfd_create("ayre-test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	require(fd >= 0 && write(fd, bytes, length) == (ssize_t)length);
-	require(fcntl(fd, F_ADD_SEALS, seals) == 0);
-	return fd;
-}
 
 static uint64_t sum_of(struct ayre_worker *worker, int fd)
 {
@@ -496,6 +562,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		counted_test(answers_come_in_any_order),
 		counted_test(an_event_loop_is_served),
+		counted_test(room_is_told_in_any_order),
 		counted_test(no_more_are_under_way_than_can_be),
 		counted_test(the_descriptor_tells_of_every_end),
 		counted_test(waiting_for_one_loses_no_other),
