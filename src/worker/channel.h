@@ -81,7 +81,7 @@ struct ayrei_replies {
 	uint32_t is_out_of_memory __attribute__((aligned(AYREI_LINE_BYTES)));
 	uint32_t is_out_of_stack;
 	uint32_t is_confined; /* it waits for a call (release) */
-	uint32_t reserved;
+	uint32_t trying;      /* of a zygote: the layer that it is about to lay; 0: none */
 	struct ayrei_crash crash;
 };
 

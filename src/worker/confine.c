@@ -108,6 +108,8 @@ static const struct {
 	{AYRE_LAYER_LIMITS, -ENOENT,
          "how much is mapped is read from /proc/self/statm: mount /proc, or set no limit of "
          "memory"},
+	{AYRE_LAYER_LIMITS, -EPERM, "a container's filter forbids prlimit64: allow it there"},
+	{AYRE_LAYER_LIMITS, -ENOSYS, "a container's filter hides prlimit64: allow it there"},
 	{AYRE_LAYER_DESCRIPTORS, -ENOSYS,
          "the kernel has no close_range (Linux 5.9), or a container hides it"},
 	{AYRE_LAYER_NAMESPACES, -EPERM,

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,7 +36,7 @@ struct zygote_ends {
 	struct ayrei_replies *word;
 };
 
-static int share(struct ayre_worker *worker, struct zygote_ends *ends)
+static int share(struct ayre_worker *worker, struct zygote_ends *ends, struct ayre_error *error)
 {
 	int pair[2], *fds = ends->fds;
 	void *map = NULL;
@@ -48,9 +49,17 @@ static int share(struct ayre_worker *worker, struct zygote_ends *ends)
 			ayrei_channel_file("ayre-word", AYREI_CHANNEL_HEAD, false, &map);
 		ends->word = map;
 	}
+	if (result >= 0)
+		result = ayrei_worker_make_slots(worker);
+	if (result < 0)
+		return ayrei_fail(error, result, "create", "memory of a worker", NULL);
 	for (int i = 0; result >= 0 && i <= 2; i++)
 		result = fds[i] = ayrei_file_open("/dev/null", O_RDWR, 0);
-	return result < 0 ? result : ayrei_worker_make_slots(worker);
+	return result >= 0
+	               ? 0
+	               : ayrei_fail(error, result, "open", "/dev/null",
+	                            "a worker has it for standard input and output: there has "
+	                            "to be one that this user can open, on a mount with devices");
 }
 
 static void let_go(struct zygote_ends *ends)
@@ -99,19 +108,29 @@ static int start_zygote(struct ayre_worker *worker, const struct zygote_ends *en
 	return 0;
 }
 
-/* Absolute, since the zygote is elsewhere; the kernel's word for what a path leads to. */
-static char *path_of(const char *path, int flags, mode_t type, int *ret_result)
+/*
+ * Absolute, since the zygote is elsewhere; the kernel's word for what a path leads to, which it has in /proc.
+ * NULL: the error says why.
+ */
+static char *path_of(const char *path, int flags, mode_t type, struct ayre_error *error)
 {
 	ayrei_auto_free char *found = malloc(PATH_MAX);
 	ayrei_auto_fd int fd = ayrei_file_open(path, flags, 0);
 	struct stat status;
+	int result = fd < 0 ? fd : !found ? -ENOMEM : ayrei_file_status(fd, &status);
 
-	*ret_result = fd < 0 ? fd : !found ? -ENOMEM : ayrei_file_status(fd, &status);
-	if (*ret_result == 0 && type && (status.st_mode & S_IFMT) != type)
-		*ret_result = -ELIBBAD;
-	if (*ret_result == 0)
-		*ret_result = ayrei_file_path(fd, found, PATH_MAX);
-	return *ret_result < 0 ? NULL : ayrei_take_pointer(found);
+	if (result == 0 && type && (status.st_mode & S_IFMT) != type)
+		result = -ELIBBAD;
+	if (result < 0) {
+		ayrei_fail(error, result, "open", path, NULL);
+		return NULL;
+	}
+	result = ayrei_file_path(fd, found, PATH_MAX);
+	if (result == 0)
+		return ayrei_take_pointer(found);
+	ayrei_fail(error, result, "open", path, "%s",
+	           result == -ENOENT ? "where it lies is read from /proc: mount it" : "");
+	return NULL;
 }
 
 static void free_arguments(char **arguments, size_t count)
@@ -130,16 +149,23 @@ static char *number_text(uint64_t number)
 	return text;
 }
 
+static int pass_failure(struct ayre_error *error, const struct ayre_error *failure)
+{
+	if (error)
+		*error = *failure;
+	return failure->code;
+}
+
 static int fill_arguments(const struct ayre_worker_options *options, const char *module,
                           char **arguments, struct ayre_error *error)
 {
 	static char name[] = "ayre-zygote";
-	int result;
+	struct ayre_error failure;
 
 	arguments[AYREI_ZYGOTE_NAME] = name;
-	arguments[AYREI_ZYGOTE_MODULE] = path_of(module, O_RDONLY, S_IFREG, &result);
-	if (result < 0)
-		return ayrei_fail(error, result, "open", module, NULL);
+	arguments[AYREI_ZYGOTE_MODULE] = path_of(module, O_RDONLY, S_IFREG, &failure);
+	if (!arguments[AYREI_ZYGOTE_MODULE])
+		return pass_failure(error, &failure);
 	arguments[AYREI_ZYGOTE_MEMORY] = number_text(options->memory_bytes);
 	/* And of each a page, and more. */
 	arguments[AYREI_ZYGOTE_SHARED] = number_text(options->request_max + options->reply_max +
@@ -151,9 +177,9 @@ static int fill_arguments(const struct ayre_worker_options *options, const char 
 		if (!arguments[i])
 			return ayrei_fail(error, -ENOMEM, "open", module, NULL);
 	for (size_t i = 0; i < options->read_count; i++) {
-		arguments[AYREI_ZYGOTE_READS + i] = path_of(options->reads[i], O_PATH, 0, &result);
-		if (result < 0)
-			return ayrei_fail(error, result, "open", options->reads[i], NULL);
+		arguments[AYREI_ZYGOTE_READS + i] = path_of(options->reads[i], O_PATH, 0, &failure);
+		if (!arguments[AYREI_ZYGOTE_READS + i])
+			return pass_failure(error, &failure);
 	}
 	return 0;
 }
@@ -179,14 +205,24 @@ static int explain_death(const struct ayre_worker *worker, const struct ayrei_re
 {
 	struct ayre_worker_end end = {.cpu_ns = -1};
 	struct ayrei_child_end taken;
+	const char *layer, *outer;
 	char text[160];
 
 	if (ayrei_wait_for(worker->keeper, AYREI_READABLE, ayrei_monotonic_ns() + SECOND_NS) <= 0 ||
 	    ayrei_child_look(worker->keeper, &taken) < 0)
 		return ayrei_fail(error, -EPIPE, "load", module, "its process says nothing");
 	ayrei_worker_judge(worker, word, taken.signaled ? taken.status : taken.status << 8, &end);
-	return ayrei_fail(error, -EPIPE, "load", module, "its process ended while it loaded: %s",
-	                  ayre_worker_end_text(&end, text, sizeof(text)));
+	/* A filter of ours has it say which call that was; and what it tries is from before the module was there. */
+	outer = end.kind == AYRE_WORKER_KILLED && end.signal == SIGSYS
+	                ? ", by a filter from outside, a container's"
+	                : "";
+	layer = ayre_layer_name(__atomic_load_n(&word->trying, __ATOMIC_RELAXED));
+	ayre_worker_end_text(&end, text, sizeof(text));
+	if (layer)
+		return ayrei_fail(error, -EPIPE, "confine", layer, "its process ended: %s%s", text,
+		                  outer);
+	return ayrei_fail(error, -EPIPE, "load", module, "its process ended while it loaded: %s%s",
+	                  text, outer);
 }
 
 static int await_module(const struct ayre_worker *worker, const struct ayrei_replies *word,
@@ -279,10 +315,8 @@ static int begin(struct ayre_worker *worker, char *const *arguments, int64_t dea
 
 	for (int i = 0; i < AYREI_CHANNEL_END; i++)
 		ends.fds[i] = -1;
-	result = share(worker, &ends);
-	if (result < 0)
-		ayrei_fail(error, result, "create", "memory of a worker", NULL);
-	else
+	result = share(worker, &ends, error);
+	if (result == 0)
 		result = start_zygote(worker, &ends, arguments, error);
 	for (int i = 0; i < AYREI_CHANNEL_END; i++)
 		ends.fds[i] = ayrei_file_close(ends.fds[i]);

@@ -74,10 +74,10 @@ static void read_arguments(struct ayrei_zygote *zygote, int count, char **argume
 static void begin(struct ayrei_zygote *zygote)
 {
 	struct ayre_error error;
-	int result = ayrei_zygote_find_stack();
+	int result;
 
-	if (result == 0)
-		result = ayrei_zygote_keep(zygote);
+	ayrei_zygote_find_stack();
+	result = ayrei_zygote_keep(zygote);
 	if (result == 0)
 		result = zygote->address_space = ayrei_address_space_open();
 	if (result >= 0)

@@ -68,10 +68,11 @@ void ayrei_zygote_serve(struct ayrei_zygote *zygote, const struct ayrei_order *o
 void *ayrei_zygote_map(int fd, size_t bytes, bool writable);
 
 /*
- * Where the stack of this process, which has one thread, is, and in its copies will be. Not for a copy: the C
- * library asks the kernel for a thread whose number it remembers.
+ * Where the stack of this process, which has one thread, is, and in its copies will be; where that cannot be told,
+ * its end is a fault as any other. Not for a copy: the C library asks the kernel for a thread whose number it
+ * remembers.
  */
-int ayrei_zygote_find_stack(void);
+void ayrei_zygote_find_stack(void);
 /* From now on a crash is told there, and to whom waits at this bell; -1: nobody. */
 int ayrei_zygote_tell_crashes(struct ayrei_replies *replies);
 void ayrei_zygote_tell_crashes_to(struct ayrei_replies *replies, int bell);

@@ -29,22 +29,19 @@ static void tell(const struct ayrei_crash *crash)
 		(void)!write(bell, "x", 1);
 }
 
-int ayrei_zygote_find_stack(void)
+void ayrei_zygote_find_stack(void)
 {
 	pthread_attr_t attributes;
 	void *low;
 	size_t bytes;
-	int result = pthread_getattr_np(pthread_self(), &attributes);
 
-	if (result != 0)
-		return -result;
-	result = pthread_attr_getstack(&attributes, &low, &bytes);
+	if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+		return;
+	if (pthread_attr_getstack(&attributes, &low, &bytes) == 0) {
+		stack_low = (uintptr_t)low - GUARD_BYTES;
+		stack_high = (uintptr_t)low + bytes;
+	}
 	pthread_attr_destroy(&attributes);
-	if (result != 0)
-		return -result;
-	stack_low = (uintptr_t)low - GUARD_BYTES;
-	stack_high = (uintptr_t)low + bytes;
-	return 0;
 }
 
 void ayrei_zygote_tell_crashes_to(struct ayrei_replies *replies, int reply_bell)

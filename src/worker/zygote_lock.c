@@ -104,6 +104,13 @@ static int lay_seccomp(struct ayrei_confinement *confinement)
 	                  : ayrei_filter_load(ayrei_filter_zygote, ayrei_filter_zygote_length);
 }
 
+/* Who is ended by a filter from outside has no other way to say at what. */
+static void note(const struct ayrei_confinement *confinement, uint32_t layer)
+{
+	(void)confinement;
+	__atomic_store_n(&locking->word->trying, layer, __ATOMIC_RELAXED);
+}
+
 static const struct ayrei_confine_step steps[] = {
 	{AYRE_LAYER_NO_NEW_PRIVS, ayrei_confine_no_new_privs},
 	{AYRE_LAYER_UNDUMPABLE, ayrei_confine_undumpable},
@@ -124,10 +131,14 @@ int ayrei_zygote_lock(const struct ayrei_zygote *zygote, struct ayre_error *erro
 	                    .keep = keep,
 	                    .keep_count = sizeof(keep) / sizeof(*keep)},
 		.mapped_bytes = ayrei_address_space_read(zygote->address_space),
+		.begin = note,
 	};
+	int result;
 
 	locking = zygote;
-	return ayrei_confine_lay(&confinement, steps, sizeof(steps) / sizeof(*steps), error);
+	result = ayrei_confine_lay(&confinement, steps, sizeof(steps) / sizeof(*steps), error);
+	note(&confinement, 0);
+	return result;
 }
 
 /* --- a worker --- */

@@ -55,9 +55,9 @@ teardown() {
 
 # By their numbers.
 if [ "$(uname -m)" = x86_64 ]; then
-  clone=56 close_range=436 clone3=435 landlock="444 445 446" mount=165 pivot_root=155 seccomp=317 setns=308 unshare=272
+  clone=56 close_range=436 clone3=435 landlock="444 445 446" mount=165 pivot_root=155 prlimit=302 seccomp=317 setns=308 unshare=272
 else
-  clone=220 close_range=436 clone3=435 landlock="444 445 446" mount=40 pivot_root=41 seccomp=277 setns=268 unshare=97
+  clone=220 close_range=436 clone3=435 landlock="444 445 446" mount=40 pivot_root=41 prlimit=261 seccomp=277 setns=268 unshare=97
 fi
 namespaces=0x7e020000
 
@@ -145,10 +145,17 @@ lacks() {
   run -126 --separate-stderr within "$AYRE" call "$reachable/module_functions.so" echo <<<hello
   [ -z "$output" ]
   [ "$(wc -l <<<"$stderr")" -eq 1 ]
+  [[ "$stderr" == *"/module_functions.so: "*": where it lies is read from /proc: mount it"* ]]
   # And where unshare is refused too, whether there are other threads.
   container+=" $reachable/outer $unshare=1 --"
   fails 1 'threads: No such file or directory: whether there are others cannot be told: mount /proc' \
     within "$AYRE" worker posture
+}
+
+@test "no /dev/null that can be opened" {
+  container="bwrap --unshare-all --ro-bind / / --proc /proc --tmpfs /dev"
+  fails 126 '/dev/null: No such file or directory: a worker has it for' \
+    within "$AYRE" call "$reachable/module_functions.so" echo </dev/null
 }
 
 @test "nowhere to put the bait: said, and where to" {
@@ -193,6 +200,13 @@ lacks() {
   lacks descriptors "close_range"
 }
 
+@test "a filter that refuses limits" {
+  ! grep -q __asan_init "$AYRE" || skip "a sanitizer asks for them, and ends without"
+  container="$reachable/outer $prlimit=1 --"
+  lacks limits "forbids prlimit64"
+  fails 1 'limits: Operation not permitted: ' within "$AYRE" call "$reachable/module_functions.so" echo </dev/null
+}
+
 # Nothing confined, nothing answered, and an end.
 @test "filters that kill" {
   for number in $seccomp ${landlock%% *} $unshare $close_range; do
@@ -208,8 +222,10 @@ lacks() {
     if [ "$number" = "$unshare" ]; then
       [ "$status" -eq 0 ]
     else
-      [ "$status" -eq 126 ]
+      # One line, which names the layer; without close_range not even the program of the zygote is reached.
       [ "$(wc -l <<<"$stderr")" -eq 1 ]
+      [[ "$stderr" == *": its process ended"*"killed by SIGSYS, by a filter from outside, a container's" ]]
+      [ "$number" = "$close_range" ] || [[ "$stderr" =~ ^'ayre: call: '(seccomp|landlock)': ' ]]
     fi
   done
 }
