@@ -67,7 +67,7 @@ struct ayre_posture {
 	int32_t landlock_abi;
 	/*
 	 * By the number of the layer's bit: 0 if it holds, or the negative errno that it failed
-	 * with.
+	 * with; -ECANCELED: it was not tried.
 	 */
 	int32_t codes[AYRE_LAYER_COUNT];
 };
@@ -82,7 +82,10 @@ enum ayre_confine_flags {
 
 struct ayre_confine_options {
 	size_t size; /* sizeof(struct ayre_confine_options) */
-	/* Layers that need not hold: enum ayre_layer. They are tried all the same. */
+	/*
+	 * Layers to be done without: enum ayre_layer. They are not tried. Landlock and seccomp need
+	 * AYRE_LAYER_NO_NEW_PRIVS.
+	 */
 	uint32_t without;
 	/* Layers that have to hold besides the mandatory ones: AYRE_LAYER_NAMESPACES, _CODE. */
 	uint32_t require;
@@ -192,7 +195,7 @@ enum ayre_worker_flags {
 struct ayre_worker_options {
 	size_t size;    /* sizeof(struct ayre_worker_options) */
 	uint32_t flags; /* enum ayre_worker_flags */
-	/* Layers that need not hold: enum ayre_layer. They are tried all the same. */
+	/* Layers to be done without, as in ayre_confine_options: zygote and workers do not try them. */
 	uint32_t without;
 	/* Address space that a process may map besides the module, bytes; 0: 1 GiB. */
 	uint64_t memory_bytes;

@@ -33,7 +33,7 @@ static const struct command_option call_table[] = {
 	{"read", OPTION_LIST, "PATH", offsetof(struct call_options, read),
          "can be read while the module is loaded; several times"},
 	{"without", OPTION_LIST, "LAYER", offsetof(struct call_options, without),
-         "this layer need not hold; several times"},
+         "this layer is done without; several times"},
 	{"report", OPTION_TEXT, "FORM", offsetof(struct call_options, report),
          "how it died, on standard error: text (the default) or json"},
 };

@@ -32,14 +32,12 @@ static pid_t fork_with(unsigned long flags, int *ret_pidfd)
 }
 
 /* Without a privilege a process namespace comes with a user namespace only. */
-static int fork_first(struct ayrei_family *family)
+static int fork_first(bool apart, struct ayrei_family *family)
 {
-	family->is_apart = true;
-	family->first = fork_with(CLONE_NEWUSER | CLONE_NEWPID, &family->pidfd);
-	if (family->first < 0) {
-		family->is_apart = false;
-		family->first = fork_with(0, &family->pidfd);
-	}
+	family->is_apart = apart;
+	family->first = fork_with(apart ? CLONE_NEWUSER | CLONE_NEWPID : 0, &family->pidfd);
+	if (family->first < 0 && apart)
+		return fork_first(false, family);
 	return family->first < 0 ? family->first : 0;
 }
 
@@ -55,12 +53,12 @@ static int die_with(int founder)
 	return result > 0 ? -ESRCH : result;
 }
 
-int ayrei_family_found(struct ayrei_family *ret_family)
+int ayrei_family_found(bool apart, struct ayrei_family *ret_family)
 {
 	struct ayrei_family family = {.pidfd = -1};
 	unsigned int user = geteuid(), group = getegid();
 	int founder = ayrei_child_open(getpid());
-	int result = founder < 0 ? founder : fork_first(&family);
+	int result = founder < 0 ? founder : fork_first(apart, &family);
 
 	if (result == 0 && family.first > 0) {
 		/* The first does it too, but perhaps later. */

@@ -14,11 +14,11 @@ struct ayrei_family {
 };
 
 /*
- * Makes the first of a family, a copy of the calling process, which has to have one thread: in a process namespace,
- * where the kernel gives one. The first leads a group, has the user's numbers as before, and is killed when its
+ * Makes the first of a family, a copy of the calling process, which has to have one thread: if it is to be @apart in
+ * a process namespace, where the kernel gives one. The first leads a group, has the user's numbers as before, and is killed when its
  * founder ends, unless it undoes that. Returns 0 in both, or a negative errno in one of them.
  */
-int ayrei_family_found(struct ayrei_family *ret_family);
+int ayrei_family_found(bool apart, struct ayrei_family *ret_family);
 
 /*
  * In the founder: kills the first, and all who are still in its group, and waits for the first, which ends after

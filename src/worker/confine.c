@@ -128,9 +128,13 @@ static const char *remedy(uint32_t layer, int code)
 	return NULL;
 }
 
-static int fail_layer(int number, int code, struct ayre_error *error)
+static int fail_layer(int number, int code, uint32_t without, struct ayre_error *error)
 {
+	const uint32_t need_no_new_privs = AYRE_LAYER_LANDLOCK | AYRE_LAYER_SECCOMP;
 	const char *text = remedy(1u << number, code);
+
+	if (code == -EPERM && 1u << number & need_no_new_privs && without & AYRE_LAYER_NO_NEW_PRIVS)
+		text = "it asks for no-new-privs: do without both, or with both";
 
 	return ayrei_fail(error, code, "confine", names[number],
 	                  "this layer has to hold, and does not%s%s", text ? ": " : "",
@@ -143,12 +147,18 @@ int ayrei_confine_lay(struct ayrei_confinement *confinement,
 {
 	const struct ayre_confine_options *options = &confinement->options;
 	uint32_t mandatory = (AYRE_LAYERS_MANDATORY & ~options->without) | options->require;
+	/* Not tried: there are filters from outside that end who tries. */
+	uint32_t skipped = confinement->tries_all ? 0 : options->without & ~options->require;
 	struct ayre_posture *posture = &confinement->posture;
 
 	for (size_t i = 0; i < count; i++) {
 		uint32_t layer = layers[i].layer;
 		int number = number_of(layer), code;
 
+		if (layer & skipped) {
+			posture->codes[number] = -ECANCELED;
+			continue;
+		}
 		if (confinement->begin)
 			confinement->begin(confinement, layer);
 		code = layers[i].lay(confinement);
@@ -156,7 +166,7 @@ int ayrei_confine_lay(struct ayrei_confinement *confinement,
 		if (code >= 0)
 			posture->layers |= layer;
 		else if (layer & mandatory)
-			return fail_layer(number, code, error);
+			return fail_layer(number, code, options->without, error);
 	}
 	posture->confined = (posture->layers & AYRE_LAYERS_CONFINED) == AYRE_LAYERS_CONFINED;
 	return 0;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <ayre/worker.h>
@@ -13,6 +14,7 @@ struct ayrei_confinement {
 	struct ayre_confine_options options;
 	struct ayre_posture posture;
 	int64_t mapped_bytes; /* at the beginning, or a negative errno */
+	bool tries_all;       /* also what the options do without */
 	/* Called before each layer; NULL: nobody wants to know. */
 	void (*begin)(const struct ayrei_confinement *confinement, uint32_t layer);
 	int begin_fd; /* for its use */
@@ -23,7 +25,10 @@ struct ayrei_confine_step {
 	int (*lay)(struct ayrei_confinement *confinement);
 };
 
-/* Lays these layers, in this order; a failure ends it if the layer has to hold by the options. */
+/*
+ * Lays these layers, in this order, but for those that the options do without; a failure ends it if the layer has to
+ * hold by the options.
+ */
 int ayrei_confine_lay(struct ayrei_confinement *confinement,
                       const struct ayrei_confine_step *layers, size_t count,
                       struct ayre_error *error);

@@ -102,9 +102,10 @@ int ayrei_confine_namespaces(struct ayrei_confinement *confinement)
 	 * A network namespace takes ten times as long as the others: only where no filter stands
 	 * in for it.
 	 */
-	int result = ayrei_namespaces_enter(ayrei_filter_probe() < 0);
+	bool filtered =
+		!(confinement->options.without & AYRE_LAYER_SECCOMP) || confinement->tries_all;
+	int result = ayrei_namespaces_enter(!filtered || ayrei_filter_probe() < 0);
 
-	(void)confinement;
 	return result < 0 ? result : ayrei_root_empty();
 }
 

@@ -33,6 +33,7 @@ static void __attribute__((noreturn)) tell(int fd)
 {
 	struct ayrei_confinement confinement = {
 		.options = {.without = AYRE_LAYERS_MANDATORY, .keep = &fd, .keep_count = 1},
+		.tries_all = true,
 		.begin = tell_begin,
 		.begin_fd = fd,
 	};

@@ -18,6 +18,7 @@
 #include "sys/family.h"
 #include "sys/file.h"
 #include "sys/privilege.h"
+#include "worker/confine.h"
 #include "worker/zygote.h"
 
 int ayrei_zygote_keep(struct ayrei_zygote *zygote)
@@ -28,7 +29,7 @@ int ayrei_zygote_keep(struct ayrei_zygote *zygote)
 	int result = set < 0 ? set : ayrei_set_add(set, AYREI_CHANNEL_SOCKET, 0, 0);
 
 	if (result == 0)
-		result = ayrei_family_found(&family);
+		result = ayrei_family_found(!(zygote->without & AYRE_LAYER_NAMESPACES), &family);
 	if (result < 0 || family.first == 0) {
 		ayrei_file_close(set);
 		zygote->is_apart = family.is_apart;

@@ -230,6 +230,21 @@ lacks() {
   done
 }
 
+# named NUMBER LAYER: killed, but for who does without.
+named() {
+  container="$reachable/outer $1=kill --"
+  run within "$AYRE" call "$reachable/module_functions.so" echo </dev/null
+  [ "$status" -ne 0 ]
+  [[ "$output" == *": its process ended"*"killed by SIGSYS, by a filter from outside, a container's" ]]
+  calls --without "$2"
+}
+
+@test "filters that kill, and what is done without" {
+  named "${landlock%% *}" landlock
+  named "$seccomp" seccomp
+  named "$clone:$namespaces" namespaces
+}
+
 zygotes_of() {
   pgrep -f "^ayre-zygote $reachable/$1.so"
 }

@@ -206,7 +206,7 @@ static int run_data(void *context)
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	require(page != MAP_FAILED);
 	if (*(bool *)context) {
-		confine_now(CONFINE(KEEP_ERROR, .without = AYRE_LAYERS_MANDATORY), NULL);
+		confine_now(CONFINE(KEEP_ERROR), NULL);
 		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		require(page != MAP_FAILED);
 	}

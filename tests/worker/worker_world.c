@@ -4,7 +4,11 @@
 #include "worker/worker_world.h"
 
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
+
+#include "sys/privilege.h"
 
 const int keep_error[1] = {STDERR_FILENO};
 
@@ -51,6 +55,23 @@ void confine_now(const struct ayre_confine_options *options, struct ayre_posture
 		return;
 	dprintf(STDERR_FILENO, "%s\n", ayre_error_text(&error, text, sizeof(text)));
 	_exit(1);
+}
+
+void die_at(int call, uint32_t argument)
+{
+	bool is_any = argument == ANY_ARGUMENT;
+	/* On both machines the lower half comes first. */
+	const struct sock_filter steps[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, argument, 1, is_any ? 1 : 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+
+	require(ayrei_privileges_no_new() == 0);
+	require(ayrei_filter_load(steps, sizeof(steps) / sizeof(*steps)) == 0);
 }
 
 unsigned long long status_field(pid_t pid, const char *field, int base)

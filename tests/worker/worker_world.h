@@ -28,5 +28,9 @@ void for_each_user(int (*run)(void *context), void *context);
 /* In a child: confines it, or fails. */
 void confine_now(const struct ayre_confine_options *options, struct ayre_posture *ret_posture);
 
+/* In a child: a filter from outside, which ends it where it makes this call with this first argument. */
+#define ANY_ARGUMENT UINT32_MAX
+void die_at(int call, uint32_t argument);
+
 /* A field of /proc/PID/status, read as a number in this base. */
 unsigned long long status_field(pid_t pid, const char *field, int base);
