@@ -2,7 +2,8 @@
  * The handle of a worker, in the host.
  *
  *   worker.c          what it tells of itself
- *   worker_open.c     the zygote, the module; and closing
+ *   worker_open.c     the zygote is started; and closing
+ *   worker_load.c     it loads the module, and a first process stands by
  *   worker_options.c  what was asked for
  *   worker_slot.c     places for processes: their memory and bells
  *   worker_process.c  the processes in them: starting, hearing of them, ending them
@@ -110,6 +111,15 @@ int64_t ayrei_worker_deadline(const struct ayre_worker *worker);
 /* What was asked for, with the defaults in their places. */
 int ayrei_worker_take_options(struct ayre_worker_options *ours,
                               const struct ayre_worker_options *given);
+
+/* --- worker_load.c --- */
+
+/* The zygote's word: the module is loaded, or the error says why not. word: its last one. */
+int ayrei_worker_await_module(const struct ayre_worker *worker, const struct ayrei_replies *word,
+                              const char *module, int64_t deadline_ns, struct ayre_error *error);
+/* The first process: whether it can be confined is to be known before there is a call. */
+int ayrei_worker_await_process(struct ayre_worker *worker, const char *module, int64_t deadline_ns,
+                               struct ayre_error *error);
 
 /* --- worker_slot.c --- */
 
