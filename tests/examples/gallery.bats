@@ -127,7 +127,7 @@ look_like_three() {
 
 # begin NAME ARGUMENT...: beside the test, with NAME.out and NAME.err, and signals as a terminal's programs have them
 begin() {
-  "${user[@]}" env --default-signal=INT "$place/gallery" "${@:2}" >"$1.out" 2>"$1.err" 3>&- &
+  "${user[@]}" env --default-signal=INT,TERM,HUP "$place/gallery" "${@:2}" >"$1.out" 2>"$1.err" 3>&- &
   begun=$!
   pids+=("$begun")
 }
