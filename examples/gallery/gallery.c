@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "gallery.h"
+#include "sheet_file.h"
 
 #define TILE_MIN        64
 #define TILE_MAX        1024
@@ -295,6 +296,9 @@ static int run(struct gallery *gallery)
 		text_say(gallery, "%s: no pictures there", options->folder);
 		return 1;
 	}
+	result = sheet_file_try(options->sheet);
+	if (result < 0)
+		return fail(gallery, options->sheet, result);
 	result = sheet_open(options->tile, gallery->folder.count, &gallery->sheet);
 	if (result == -EFBIG) {
 		text_say(gallery, "%s: %zu pictures of this width have no room on a sheet",

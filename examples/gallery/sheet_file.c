@@ -53,20 +53,46 @@ static int write_all(cairo_surface_t *surface, struct writing *writing)
 	return fchmod(writing->fd, 0666 & ~mask) == -1 ? -errno : 0;
 }
 
+static int open_beside(const char *path, char **ret_beside)
+{
+	int fd;
+
+	if (asprintf(ret_beside, "%s.XXXXXX", path) == -1) {
+		*ret_beside = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(*ret_beside, O_CLOEXEC);
+	return fd == -1 ? -errno : fd;
+}
+
+int sheet_file_try(const char *path)
+{
+	struct stat status;
+	char *beside;
+	int fd;
+
+	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		return S_ISDIR(status.st_mode) ? -EISDIR : -EEXIST;
+	fd = open_beside(path, &beside);
+	if (fd >= 0) {
+		close(fd);
+		unlink(beside);
+	}
+	free(beside);
+	return fd < 0 ? fd : 0;
+}
+
 int sheet_file_write(cairo_surface_t *surface, const char *path, bool (*should_stop)(void *),
                      void *context)
 {
 	struct writing writing = {.should_stop = should_stop, .context = context};
-	char *beside = NULL;
+	char *beside;
 	int result;
 
-	if (asprintf(&beside, "%s.XXXXXX", path) == -1)
-		return -ENOMEM;
-	writing.fd = mkostemp(beside, O_CLOEXEC);
-	if (writing.fd == -1) {
-		result = -errno;
+	writing.fd = open_beside(path, &beside);
+	if (writing.fd < 0) {
 		free(beside);
-		return result;
+		return writing.fd;
 	}
 	result = write_all(surface, &writing);
 	if (close(writing.fd) == -1 && result == 0)

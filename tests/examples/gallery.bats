@@ -332,11 +332,17 @@ suffer_hostile() {
   run -1 gallery empty
   [ "$output" = "gallery: empty: no pictures there" ]
   make_picture png 8 8 c02040ff 20c040ff >pictures/one.png
+  # All of that before anything is decoded.
+  echo damaged >pictures/two.png
   run -1 gallery -o nowhere/sheet.png pictures
   [ "$output" = "gallery: nowhere/sheet.png: No such file or directory" ]
   mkdir sheet.png
   run -1 gallery -o sheet.png pictures
   [ "$output" = "gallery: sheet.png: Is a directory" ]
+  mkfifo pipe.png
+  run -1 gallery -o pipe.png pictures
+  [ "$output" = "gallery: pipe.png: File exists" ]
+  [ -p pipe.png ]
 }
 
 # --- control ---
