@@ -176,7 +176,7 @@ int ayre_layer_by_name(const char *name) AYRE_MUST_CHECK;
  * All of them end with the worker, and with the host, also if that is killed, and whatever a hostile
  * constructor did: the zygote's parent, in which nothing of the module runs, ends them. Where user namespaces are
  * to be had the zygote is number 1 in a process namespace, where its processes are counted and limited, but for
- * root's.
+ * root's. Only where neither this nor seccomp holds can a hostile constructor leave processes behind.
  *
  * There are two ways to call. ayre_worker_call() waits for the reply. ayre_worker_submit() does not: up to so
  * many calls as the options say are under way at once, each in its own process; ayre_worker_collect_until()
