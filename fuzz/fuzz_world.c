@@ -143,7 +143,7 @@ void fuzz_draw_lane(uint8_t data[LANE_BYTES], unsigned int mixture)
 	memset(&layout, 0, sizeof(layout));
 	fuzz_mend_lane(&layout, 1);
 	layout.publishers = 1;
-	ayrei_lane_begin(&lane);
+	ayrei_lane_begin(&lane, lane.mask + 1, 0);
 	for (unsigned int i = 0; i < 7 * mixture; i++) {
 		unsigned int flags = (i + mixture) % 3 == 0 ? AYREI_RECORD_STAMPED : 0;
 

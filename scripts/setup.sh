@@ -4,15 +4,15 @@
 #   configure DIR [MESON-OPTION]...
 
 # What a bare Debian 12 needs. The C library's and the sanitizers' files come with gcc.
-debian_build='gcc libc6-dev meson ninja-build pkgconf libjansson-dev libseccomp-dev'
+debian_build='gcc libc6-dev meson ninja-build pkgconf libjansson-dev libseccomp-dev libxxhash-dev'
 debian_test='g++ libcmocka-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libcairo2-dev fonts-dejavu-core bats bubblewrap mandoc musl-tools jq python3 e2fsprogs xfsprogs mount util-linux procps'
 debian_fuzz='clang-14 libclang-rt-14-dev'
 debian_models='spin gcc libc6-dev'
 # The same elsewhere, by those who know the names; not tested by us.
-fedora_build='gcc glibc-devel meson ninja-build pkgconf-pkg-config jansson-devel libseccomp-devel'
+fedora_build='gcc glibc-devel meson ninja-build pkgconf-pkg-config jansson-devel libseccomp-devel xxhash-devel'
 fedora_test='gcc-c++ libcmocka-devel libpng-devel libjpeg-turbo-devel libwebp-devel cairo-devel dejavu-sans-fonts bats bubblewrap python3 mandoc jq e2fsprogs xfsprogs util-linux procps-ng libasan libubsan libtsan'
 fedora_fuzz='clang compiler-rt'
-arch_build='gcc meson ninja pkgconf jansson libseccomp'
+arch_build='gcc meson ninja pkgconf jansson libseccomp xxhash'
 arch_test='cmocka libpng libjpeg-turbo libwebp cairo ttf-dejavu bats bubblewrap python mandoc jq e2fsprogs xfsprogs util-linux procps-ng'
 arch_fuzz='clang compiler-rt'
 
@@ -27,6 +27,7 @@ missing_tools() {
   done
   pkg-config --exists jansson 2>/dev/null || printf ' jansson'
   pkg-config --exists libseccomp 2>/dev/null || printf ' libseccomp'
+  pkg-config --exists libxxhash 2>/dev/null || printf ' libxxhash'
   case " $* " in *' test '*)
     for tool in c++ bats mandoc jq mkfs.ext4 losetup; do
       command -v "$tool" >/dev/null 2>&1 || printf ' %s' "$tool"

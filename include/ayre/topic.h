@@ -53,6 +53,22 @@ enum ayre_topic_flags {
 	AYRE_TOPIC_LOSSY = 1u << 0,
 	/* ayre_topic_create(): fail with -EEXIST if it is there. */
 	AYRE_TOPIC_EXCLUSIVE = 1u << 1,
+	/* It has to be on a disk: -EOPNOTSUPP otherwise. */
+	AYRE_TOPIC_DURABLE = 1u << 2,
+};
+
+/* When what was published to a durable topic is safe, whatever becomes of the machine. */
+enum ayre_topic_sync {
+	AYRE_TOPIC_SYNC_DEFAULT = 0, /* GROUP */
+	/* When the kernel gets to it, in some order: a machine that ends takes the last half a minute with it. */
+	AYRE_TOPIC_SYNC_NONE = 1,
+	/*
+	 * When somebody wants it to be: ayre_publisher_sync(), ayre_publisher_wait_safe(), closing. One flush is
+	 * for all that was sent by then.
+	 */
+	AYRE_TOPIC_SYNC_GROUP = 2,
+	/* Before the call that sends it returns. */
+	AYRE_TOPIC_SYNC_EACH = 3,
 };
 
 /* What a topic is, fixed when it is made. Set size to sizeof(struct ayre_topic_options). */
@@ -74,6 +90,20 @@ struct ayre_topic_options {
 	 * another tag gets -EMEDIUMTYPE; who gives none opens any.
 	 */
 	const char *tag;
+	/* --- of a durable topic --- */
+	uint32_t sync;     /* enum ayre_topic_sync */
+	uint32_t reserved; /* 0 */
+	/*
+	 * Bytes of a lane in one file of its log, an extent: 64 KiB to 1 TiB, at least the ring's; 0: 64 MiB. So
+	 * much is allocated ahead, and so much at once is given up by retention.
+	 */
+	uint64_t extent_bytes;
+	/*
+	 * Of each lane at least so much is kept, and so long (in nanoseconds); what is older goes, whole extents at a
+	 * time, when its publisher begins another extent or opens. 0: all of it, for ever.
+	 */
+	uint64_t retain_bytes;
+	int64_t retain_age_ns;
 };
 
 /**
@@ -224,6 +254,32 @@ int ayre_publisher_commit(struct ayre_publisher *publisher, size_t bytes) AYRE_M
 int ayre_publisher_wait_subscribers(struct ayre_publisher *publisher, unsigned int count,
                                     int64_t deadline_ns) AYRE_MUST_CHECK;
 
+/**
+ * ayre_publisher_sync() - make safe all that was sent: on the disk, whatever becomes of the machine
+ *
+ * One flush for all of it; nothing to do if it is safe already.
+ *
+ * Returns 0, or
+ *   -EOPNOTSUPP  the topic is not durable
+ *   -ENOSPC      no room for another extent of the log; what was sent stays in the ring and can be read;
+ *                sending, and this, go on when there is room
+ *   -EIO, -ENOSPC, ...  the flush failed. What was not safe before may never be, the kernel does not say; it
+ *                is not tried again, and from then on nothing can be sent. Close, and open again: what the
+ *                ring and the log have is written anew
+ * Since 0.1.
+ */
+int ayre_publisher_sync(struct ayre_publisher *publisher) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_wait_safe() - wait until a message is safe
+ * @sequence: its number in the lane: ayre_publisher_info.messages before it was sent
+ * @deadline_ns: absolute, CLOCK_MONOTONIC; a flush that was begun is not cut short by it
+ *
+ * Returns 0, -EINVAL: that was not sent yet, -ETIMEDOUT, or as ayre_publisher_sync(). Since 0.1.
+ */
+int ayre_publisher_wait_safe(struct ayre_publisher *publisher, uint64_t sequence,
+                             int64_t deadline_ns) AYRE_MUST_CHECK;
+
 /** ayre_publisher_message_max() - the largest message that can be sent, in bytes. Since 0.1. */
 uint64_t ayre_publisher_message_max(const struct ayre_publisher *publisher);
 
@@ -241,9 +297,10 @@ struct ayre_publisher_info {
 	uint64_t id;       /* of its lane */
 	uint64_t messages; /* sent in this lane so far, by its earlier publishers too */
 	uint64_t ring_bytes;
-	uint32_t subscribers; /* that were live when last looked */
-	uint64_t wakes;       /* times that a sleeping subscriber was woken: system calls made */
-	uint64_t waits;       /* times that it slept, waiting for room */
+	uint32_t subscribers;   /* that were live when last looked */
+	uint64_t wakes;         /* times that a sleeping subscriber was woken: system calls made */
+	uint64_t waits;         /* times that it slept, waiting for room */
+	uint64_t safe_messages; /* of a durable topic: all that have a lower number are safe */
 };
 
 /** ayre_publisher_get_info() - 0, or -EINVAL if the struct's size is not set. Since 0.1. */
@@ -264,6 +321,8 @@ enum ayre_subscriber_flags {
 	 * another comes after the end, receiving goes on.
 	 */
 	AYRE_SUBSCRIBER_UNTIL_CLOSED = 1u << 2,
+	/* Of a durable topic, receives what is safe and nothing beyond. -EOPNOTSUPP of another. */
+	AYRE_SUBSCRIBER_SAFE_ONLY = 1u << 3,
 };
 
 /*

@@ -155,6 +155,11 @@ int ayrei_path_set_mode(const char *path, mode_t mode)
 	return AYREI_RESULT(chmod(path, mode));
 }
 
+int ayrei_path_set_owner(const char *path, uid_t user, gid_t group)
+{
+	return AYREI_RESULT(lchown(path, user, group));
+}
+
 int ayrei_file_set_mode(int fd, mode_t mode)
 {
 	return AYREI_RESULT(fchmod(fd, mode));
@@ -376,6 +381,11 @@ int64_t ayrei_file_position(int fd)
 int ayrei_file_sync(int fd)
 {
 	return AYREI_RESULT(fsync(fd));
+}
+
+int ayrei_file_sync_bytes(int fd)
+{
+	return AYREI_RESULT(fdatasync(fd));
 }
 
 int ayrei_file_sync_all(int fd)

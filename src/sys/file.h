@@ -41,6 +41,8 @@ int ayrei_path_access(const char *path, int how);
 /* May this user take that name out of its directory? 0 or a negative errno. */
 int ayrei_path_may_remove(const char *directory, const char *path);
 int ayrei_path_set_mode(const char *path, mode_t mode);
+/* No link is followed. */
+int ayrei_path_set_owner(const char *path, uid_t user, gid_t group);
 int ayrei_file_set_mode(int fd, mode_t mode);
 /* To a group that this user is in. */
 int ayrei_file_set_group(int fd, gid_t gid);
@@ -73,6 +75,8 @@ ssize_t ayrei_file_read(int fd, void *buffer, size_t length);
 int64_t ayrei_file_position(int fd);
 
 int ayrei_file_sync(int fd);
+/* Its bytes, and what it takes to read them: no times. */
+int ayrei_file_sync_bytes(int fd);
 /* Everything of the file system that this file is on. */
 int ayrei_file_sync_all(int fd);
 /* Does the file live in memory (tmpfs, ramfs, hugetlbfs), gone with the machine? 1 or 0. */

@@ -105,7 +105,7 @@ static int clear_unfinished(struct ayrei_clearing *clearing, const char *topic_n
 static int clear_reply(struct ayrei_clearing *clearing, uint64_t lane, uint64_t session)
 {
 	char own[AYREI_PEER_PATH_BYTES], path[PATH_MAX + AYREI_PEER_PATH_BYTES];
-	struct ayrei_topic topic = {.directory = -1};
+	struct ayrei_topic topic = AYREI_NO_TOPIC;
 	uint64_t bytes = 0;
 	int result = ayrei_peer_is_live(clearing->topic, AYREI_PEER_PUBLISHER, lane);
 

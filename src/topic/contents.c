@@ -40,7 +40,7 @@ static int check_place(const struct place *place);
 static int check_reply(const struct place *place, const char *name, const char *path)
 {
 	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	struct ayrei_topic reply = {.directory = fd};
+	struct ayrei_topic reply = {.directory = fd, .log = -1};
 
 	/* Gone meanwhile. */
 	if (fd < 0)

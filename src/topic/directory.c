@@ -18,6 +18,7 @@
 #include "base/options.h"
 #include "sys/map.h"
 #include "topic/directory_make.h"
+#include "topic/durable.h"
 
 /* --- what it says of itself --- */
 
@@ -36,6 +37,17 @@ static bool is_ring(uint64_t bytes)
 	return bytes >= AYREI_LEAST_RING && bytes <= AYREI_MOST_RING && (bytes & (bytes - 1)) == 0;
 }
 
+/* What it says of its log, if it has one. */
+static bool is_log(const struct ayrei_topic_layout *copy)
+{
+	if (!(copy->incompatible_features & (AYREI_FEATURE_DURABLE | AYREI_FEATURE_MEMORY)))
+		return true;
+	return copy->sync >= AYRE_TOPIC_SYNC_NONE && copy->sync <= AYRE_TOPIC_SYNC_EACH &&
+	       copy->extent_bytes >= copy->ring_bytes && copy->extent_bytes >= AYREI_LEAST_EXTENT &&
+	       copy->extent_bytes <= AYREI_MOST_EXTENT && copy->extent_bytes % 4096 == 0 &&
+	       copy->retain_bytes <= INT64_MAX && copy->retain_age_ns >= 0;
+}
+
 static int damaged(const char *label, const char *problem, struct ayre_error *error)
 {
 	return ayrei_fail(error, -EPROTO, "topic", label, "%s", problem);
@@ -47,7 +59,8 @@ static int judge(const struct ayrei_topic_layout *copy, const struct stat *statu
 {
 	if (memcmp(copy->magic, AYREI_TOPIC_MAGIC, sizeof(copy->magic)) != 0)
 		return damaged(label, "its file 'topic' is no description of a topic", error);
-	if (copy->version != AYREI_TOPIC_VERSION || copy->incompatible_features != 0)
+	if (copy->version != AYREI_TOPIC_VERSION ||
+	    copy->incompatible_features & ~(AYREI_FEATURE_DURABLE | AYREI_FEATURE_MEMORY))
 		return ayrei_fail(error, -EPROTONOSUPPORT, "topic", label,
 		                  "it was made by a newer ayre (format %" PRIu32
 		                  ", features 0x%" PRIx32 "); this one knows format %u",
@@ -59,7 +72,7 @@ static int judge(const struct ayrei_topic_layout *copy, const struct stat *statu
 	    copy->header_bytes % sizeof(struct ayrei_lane_layout) != 0 ||
 	    copy->header_bytes > 1u << 20 || (copy->mode & ~0666u) ||
 	    (copy->policy & ~AYREI_POLICY_LOSSY) || copy->tag_bytes > AYRE_TOPIC_TAG_MAX ||
-	    copy->tag[copy->tag_bytes] != '\0' || copy->uid != status->st_uid)
+	    copy->tag[copy->tag_bytes] != '\0' || copy->uid != status->st_uid || !is_log(copy))
 		return damaged(label, "its file 'topic' says what cannot be: remove the topic",
 		               error);
 	if (copy->header_bytes % ayrei_page_bytes() != 0 ||
@@ -69,7 +82,7 @@ static int judge(const struct ayrei_topic_layout *copy, const struct stat *statu
 	return 0;
 }
 
-static int read_layout(struct ayrei_topic *topic, struct ayre_error *error)
+int ayrei_topic_read_layout(struct ayrei_topic *topic, struct ayre_error *error)
 {
 	char path[AYREI_PEER_PATH_BYTES];
 	ayrei_auto_fd int fd = -1;
@@ -122,17 +135,33 @@ int ayrei_topic_open_directory(struct ayrei_topic *topic, const char *path, bool
 	return 0;
 }
 
-int ayrei_topic_check_memory(const struct ayrei_topic *topic, struct ayre_error *error)
+/* The backing decides, and what it says of itself has to agree. */
+static int check_backing(struct ayrei_topic *topic, const struct ayre_topic_options *options,
+                         struct ayre_error *error)
 {
-	int result = ayrei_file_in_memory(topic->directory);
+	int in_memory = ayrei_file_in_memory(topic->directory);
+	uint32_t features = topic->layout.incompatible_features;
 
-	if (result < 0)
-		return ayrei_fail(error, result, "file system", topic->label, NULL);
-	if (result == 0)
+	if (in_memory < 0)
+		return ayrei_fail(error, in_memory, "file system", topic->label, NULL);
+	if (features & AYREI_FEATURE_MEMORY)
+		return ayrei_fail(
+			error, -EOPNOTSUPP, "topic", topic->label,
+			"it is the half in memory of a durable topic: use the topic by its "
+			"path on the disk");
+	if (in_memory && features)
+		return ayrei_fail(
+			error, -EOPNOTSUPP, "file system", topic->label,
+			"it is durable, and lies in memory: a copy is of use on a disk only");
+	if (!in_memory && !features)
 		return ayrei_fail(error, -EOPNOTSUPP, "file system", topic->label,
-		                  "it is on a disk, and topics live in memory: a path under "
-		                  "/dev/shm will do");
-	return 0;
+		                  "it was made in memory, and lies on a disk: remove it");
+	if (in_memory && options->flags & AYRE_TOPIC_DURABLE)
+		return ayrei_fail(
+			error, -EOPNOTSUPP, "file system", topic->label,
+			"it is in memory, and so is not durable: a durable topic is a path on "
+			"a disk");
+	return in_memory ? 0 : ayrei_durable_open(topic, error);
 }
 
 static int open_whole(struct ayrei_topic *topic, const struct ayre_topic_options *options,
@@ -142,21 +171,20 @@ static int open_whole(struct ayrei_topic *topic, const struct ayre_topic_options
 		ayrei_topic_open_directory(topic, path, strchr(topic->label, '/') == NULL, error);
 
 	if (result == 0)
-		result = ayrei_topic_check_memory(topic, error);
-	if (result == 0)
-		result = read_layout(topic, error);
+		result = ayrei_topic_read_layout(topic, error);
 	if (result == 0)
 		result = check_tag(topic, options, error);
+	if (result == 0)
+		result = check_backing(topic, options, error);
 	return result;
 }
 
-/* Has it still that name? One that is being removed has none, and is whole no more. */
-static bool is_named(const struct ayrei_topic *topic, const char *path)
+bool ayrei_topic_is_named(int directory, const char *path)
 {
 	struct stat named, status;
 
 	return ayrei_path_status(path, true, &named) == 0 &&
-	       ayrei_file_status(topic->directory, &status) == 0 && named.st_ino == status.st_ino &&
+	       ayrei_file_status(directory, &status) == 0 && named.st_ino == status.st_ino &&
 	       named.st_dev == status.st_dev;
 }
 
@@ -166,13 +194,26 @@ static int open_existing(struct ayrei_topic *topic, const struct ayre_topic_opti
 	struct ayre_error own = {0};
 	int result = open_whole(topic, options, path, &own);
 
-	if (result < 0 && topic->directory >= 0 && !is_named(topic, path)) {
+	/* Once it is open as a log, the half in memory is another matter. */
+	if (result < 0 && topic->log < 0 && topic->directory >= 0 &&
+	    !ayrei_topic_is_named(topic->directory, path)) {
 		topic->directory = ayrei_file_close(topic->directory);
 		return -ENOENT;
 	}
 	if (result < 0 && result != -ENOENT && error)
 		*error = own;
 	return result;
+}
+
+/* 1, or -EEXIST as ayrei_topic_make(). */
+static int make(struct ayrei_topic *topic, const struct ayre_topic_options *options,
+                const char *path, const char *parent, struct ayre_error *error)
+{
+	int made = ayrei_topic_make(topic, options, path, parent, NULL, error), result = 0;
+
+	if (made == 1 && topic->layout.incompatible_features & AYREI_FEATURE_DURABLE)
+		result = ayrei_durable_open(topic, error);
+	return result < 0 ? result : made;
 }
 
 /* Somebody removes it and somebody makes it, again and again. */
@@ -200,13 +241,8 @@ static int open_or_make(struct ayrei_topic *topic, const struct ayre_topic_optio
 		if (result != -ENOENT)
 			return result;
 		if (existing)
-			return ayrei_fail(
-				error, result, "open", name,
-				ayrei_topic_is_for_disk(parent)
-					? "nor could it be made: topics live in memory, and "
-					  "that is on a disk"
-					: NULL);
-		result = ayrei_topic_make(topic, options, path, parent, error);
+			return ayrei_fail(error, result, "open", name, NULL);
+		result = make(topic, options, path, parent, error);
 		if (result != -EEXIST)
 			return result;
 	}
@@ -219,7 +255,7 @@ int ayrei_topic_open(struct ayrei_topic *topic, const struct ayre_topic_options 
 	struct ayre_topic_options copy;
 	int result;
 
-	*topic = (struct ayrei_topic){.directory = -1};
+	*topic = AYREI_NO_TOPIC;
 	if (!name)
 		return ayrei_fail(error, -EINVAL, "name", "topic", "there is no name");
 	if (ayrei_options_copy(&copy, sizeof(copy), options) < 0)
@@ -236,6 +272,7 @@ int ayrei_topic_open(struct ayrei_topic *topic, const struct ayre_topic_options 
 void ayrei_topic_close(struct ayrei_topic *topic)
 {
 	topic->directory = ayrei_file_close(topic->directory);
+	topic->log = ayrei_file_close(topic->log);
 	free(ayrei_take_pointer(topic->label));
 }
 
@@ -255,7 +292,7 @@ int ayrei_topic_find(struct ayrei_topic *topic, const char *name, struct ayre_er
 	char path[PATH_MAX], parent[PATH_MAX];
 	int result = ayrei_topic_path(name, path, parent, error);
 
-	*topic = (struct ayrei_topic){.directory = -1};
+	*topic = AYREI_NO_TOPIC;
 	if (result < 0)
 		return result;
 	topic->label = strdup(name);

@@ -12,13 +12,22 @@
 #include "sys/file.h"
 #include "topic/layout.h"
 
-/* An open one. */
+/* An open one. Of a durable one there are two directories: see durable.h. */
 struct ayrei_topic {
-	int directory;
+	int directory;                 /* in memory */
+	int log;                       /* on the disk; -1: it is not durable */
 	char prefix[AYREI_SELF_BYTES]; /* a path to it that stays right when it is renamed */
+	char log_prefix[AYREI_SELF_BYTES];
 	struct ayrei_topic_layout layout;
 	char *label; /* for errors: the name as given */
 };
+
+#define AYREI_NO_TOPIC ((struct ayrei_topic){.directory = -1, .log = -1})
+
+static inline bool ayrei_topic_is_durable(const struct ayrei_topic *topic)
+{
+	return topic->log >= 0;
+}
 
 /* "PREFIX/pub.0123456789abcdef.bell", and what else there is. */
 #define AYREI_PEER_PATH_BYTES (AYREI_SELF_BYTES + 64)
@@ -40,9 +49,7 @@ bool ayrei_topic_is_unfinished(const char *file);
 
 /* The folder of the topics that have no slash in their name, which may not exist. */
 int ayrei_topic_root(char *path, struct ayre_error *error);
-/* Is that directory on a disk, or would it be if it were made? What cannot be told is not. */
-bool ayrei_topic_is_for_disk(const char *directory);
-/* It may be there already. -EOPNOTSUPP: it would be on a disk, and is not made. */
+/* It may be there already. */
 int ayrei_topic_make_root(const char *root, struct ayre_error *error);
 /* -EPERM: the default one is not this user's alone. */
 int ayrei_topic_check_root(const char *root, const char *label, struct ayre_error *error);

@@ -24,17 +24,28 @@
 #include "sys/directory.h"
 #include "sys/map.h"
 #include "sys/system.h"
+#include "topic/durable.h"
 
-#define DEFAULT_RING ((uint64_t)1 << 20)
-#define DEFAULT_MODE 0600u
+#define DEFAULT_RING   ((uint64_t)1 << 20)
+#define DEFAULT_EXTENT ((uint64_t)64 << 20)
+#define DEFAULT_MODE   0600u
 
 int ayrei_topic_check_options(const struct ayre_topic_options *options, const char *label,
                               struct ayre_error *error)
 {
 	uint32_t may_write = options->mode & 0222;
 
-	if (options->flags & ~(uint32_t)(AYRE_TOPIC_LOSSY | AYRE_TOPIC_EXCLUSIVE))
+	const uint32_t known = AYRE_TOPIC_LOSSY | AYRE_TOPIC_EXCLUSIVE | AYRE_TOPIC_DURABLE;
+
+	if (options->flags & ~known)
 		return ayrei_fail(error, -EINVAL, "flags", label, "unknown bits");
+	if (options->sync > AYRE_TOPIC_SYNC_EACH)
+		return ayrei_fail(error, -EINVAL, "sync", label, "it is none of the three");
+	if (options->extent_bytes > AYREI_MOST_EXTENT)
+		return ayrei_fail(error, -EINVAL, "extent", label,
+		                  "an extent has at most %" PRIu64 " bytes", AYREI_MOST_EXTENT);
+	if (options->retain_bytes > INT64_MAX || options->retain_age_ns < 0)
+		return ayrei_fail(error, -EINVAL, "retention", label, "it is out of range");
 	if (options->mode & ~0666u)
 		return ayrei_fail(error, -EINVAL, "mode", label, "read and write bits only");
 	if (options->mode && (options->mode & 0600) != 0600)
@@ -61,7 +72,28 @@ static uint64_t power_of_two_above(uint64_t bytes)
 	return power;
 }
 
-static int fill_layout(struct ayrei_topic_layout *layout, const struct ayre_topic_options *options)
+/* Whole pages, and room for what is in a ring. */
+static uint64_t extent_bytes(const struct ayrei_topic_layout *layout, uint64_t wanted)
+{
+	uint64_t bytes = wanted ? wanted : DEFAULT_EXTENT, page = 4096;
+
+	bytes = bytes > AYREI_LEAST_EXTENT ? bytes : AYREI_LEAST_EXTENT;
+	bytes = bytes > layout->ring_bytes ? bytes : layout->ring_bytes;
+	return (bytes + page - 1) / page * page;
+}
+
+static void describe_log(struct ayrei_topic_layout *layout,
+                         const struct ayre_topic_options *options)
+{
+	layout->incompatible_features = AYREI_FEATURE_DURABLE;
+	layout->sync = options->sync ? options->sync : AYRE_TOPIC_SYNC_GROUP;
+	layout->extent_bytes = extent_bytes(layout, options->extent_bytes);
+	layout->retain_bytes = options->retain_bytes;
+	layout->retain_age_ns = options->retain_age_ns;
+}
+
+static int fill_layout(struct ayrei_topic_layout *layout, const struct ayre_topic_options *options,
+                       bool is_durable)
 {
 	size_t page = ayrei_page_bytes();
 
@@ -77,6 +109,8 @@ static int fill_layout(struct ayrei_topic_layout *layout, const struct ayre_topi
 	layout->policy = options->flags & AYRE_TOPIC_LOSSY ? AYREI_POLICY_LOSSY : 0;
 	layout->mode = options->mode ? options->mode : DEFAULT_MODE;
 	layout->uid = ayrei_user();
+	if (is_durable)
+		describe_log(layout, options);
 	if (options->tag) {
 		layout->tag_bytes = (uint32_t)strlen(options->tag);
 		memcpy(layout->tag, options->tag, layout->tag_bytes);
@@ -112,29 +146,62 @@ static int make_file(const struct ayrei_topic *topic, const char *name, const vo
 	return result == 0 ? ayrei_file_set_mode(fd, mode) : result;
 }
 
-static int fill_directory(struct ayrei_topic *topic, const struct ayre_topic_options *options)
+static int describe(struct ayrei_topic *topic, const struct ayre_topic_options *options,
+                    const struct ayrei_topic *whole)
 {
 	struct stat status;
-	struct ayrei_join_layout join = {0};
-	int result = fill_layout(&topic->layout, options);
+	int result = ayrei_file_status(topic->directory, &status);
 
-	if (result == 0)
-		result = ayrei_file_status(topic->directory, &status);
+	if (result == 0 && !whole)
+		result = fill_layout(&topic->layout, options,
+		                     ayrei_file_in_memory(topic->directory) == 0);
 	if (result < 0)
 		return result;
-	topic->layout.gid = status.st_gid;
+	if (whole) {
+		topic->layout = whole->layout;
+		topic->layout.incompatible_features = AYREI_FEATURE_MEMORY;
+	} else {
+		topic->layout.gid = status.st_gid;
+	}
 	topic->layout.checksum = ayrei_topic_checksum(&topic->layout);
-	result = make_file(topic, "topic", &topic->layout, sizeof(topic->layout),
-	                   sizeof(topic->layout), widen(topic->layout.mode, 4));
+	return 0;
+}
+
+/* What is not in memory is on the disk before it has its name. */
+static int settle(const struct ayrei_topic *topic)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int fd = -1;
+	int result;
+
+	if (!(topic->layout.incompatible_features & AYREI_FEATURE_DURABLE))
+		return 0;
+	snprintf(path, sizeof(path), "%s/topic", topic->prefix);
+	fd = ayrei_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
+	result = fd < 0 ? fd : ayrei_file_sync(fd);
+	return result < 0 ? result : ayrei_file_sync(topic->directory);
+}
+
+static int fill_directory(struct ayrei_topic *topic, const struct ayre_topic_options *options,
+                          const struct ayrei_topic *whole)
+{
+	struct ayrei_join_layout join = {0};
+	int result = describe(topic, options, whole);
+
 	if (result == 0)
+		result = make_file(topic, "topic", &topic->layout, sizeof(topic->layout),
+		                   sizeof(topic->layout), widen(topic->layout.mode, 4));
+	if (result == 0 && !(topic->layout.incompatible_features & AYREI_FEATURE_DURABLE))
 		result = make_file(topic, "join", &join, sizeof(join), sizeof(join),
 		                   widen(topic->layout.mode, 6));
+	if (result == 0)
+		result = settle(topic);
 	/* Last: until then it is ours alone. */
 	if (result == 0)
 		result = ayrei_file_set_mode(topic->directory,
 		                             widen(topic->layout.mode, 7) |
 		                                     (topic->layout.mode & 077 ? 01000 : 0));
-	return result;
+	return result == 0 && whole ? ayrei_durable_give(topic) : result;
 }
 
 static void clear_directory(const char *path)
@@ -162,6 +229,28 @@ static int check_room(const struct ayrei_topic *topic, const struct ayre_topic_o
 	                  ring, room);
 }
 
+static int check_backing(const struct ayrei_topic *topic, const struct ayre_topic_options *options,
+                         struct ayre_error *error)
+{
+	int in_memory = ayrei_file_in_memory(topic->directory);
+
+	if (in_memory < 0)
+		return ayrei_fail(error, in_memory, "file system", topic->label, NULL);
+	if (in_memory && options->flags & AYRE_TOPIC_DURABLE)
+		return ayrei_fail(error, -EOPNOTSUPP, "file system", topic->label,
+		                  "that is in memory: a durable topic is a path on a disk");
+	if (in_memory && (options->sync || options->extent_bytes || options->retain_bytes ||
+	                  options->retain_age_ns))
+		return ayrei_fail(error, -EINVAL, "file system", topic->label,
+		                  "that is in memory, and has no log to sync or retain: a durable "
+		                  "topic is a path on a disk");
+	if (!in_memory && options->flags & AYRE_TOPIC_LOSSY)
+		return ayrei_fail(error, -EINVAL, "file system", topic->label,
+		                  "that is on a disk: a durable topic loses nothing, and its "
+		                  "publishers wait for no subscriber anyway");
+	return 0;
+}
+
 /*
  * The lock tells who clears away what dead makers left that this one lives. -EEXIST: it came too late,
  * and the directory is gone, or about to be.
@@ -180,7 +269,8 @@ static int take_unseen(const struct ayrei_topic *topic)
 
 /* Makes it under another name. -EEXIST: somebody cleared that away. */
 static int make_unseen(struct ayrei_topic *topic, const struct ayre_topic_options *options,
-                       const char *path, const char *parent, char *unseen, struct ayre_error *error)
+                       const char *path, const char *parent, const struct ayrei_topic *whole,
+                       char *unseen, struct ayre_error *error)
 {
 	uint64_t random;
 	int result = ayrei_random(&random, sizeof(random));
@@ -207,13 +297,13 @@ static int make_unseen(struct ayrei_topic *topic, const struct ayre_topic_option
 	if (result == -ENOENT)
 		return -EEXIST;
 	if (result == 0)
-		result = ayrei_topic_check_memory(topic, error);
+		result = check_backing(topic, options, error);
 	if (result == 0)
 		result = check_room(topic, options, error);
 	if (result == 0) {
 		result = take_unseen(topic);
 		if (result == 0)
-			result = fill_directory(topic, options);
+			result = fill_directory(topic, options, whole);
 		if (result < 0 && result != -EEXIST)
 			ayrei_fail(error, result, "create", topic->label, NULL);
 	}
@@ -225,14 +315,17 @@ static int make_unseen(struct ayrei_topic *topic, const struct ayre_topic_option
 }
 
 int ayrei_topic_make(struct ayrei_topic *topic, const struct ayre_topic_options *options,
-                     const char *path, const char *parent, struct ayre_error *error)
+                     const char *path, const char *parent, const struct ayrei_topic *whole,
+                     struct ayre_error *error)
 {
 	char unseen[PATH_MAX];
-	int result = make_unseen(topic, options, path, parent, unseen, error);
+	int result = make_unseen(topic, options, path, parent, whole, unseen, error);
 
 	if (result < 0)
 		return result;
 	result = ayrei_file_rename_new(unseen, path);
+	if (result == 0 && topic->layout.incompatible_features & AYREI_FEATURE_DURABLE)
+		result = ayrei_durable_settle(parent);
 	if (result == 0) {
 		/* It is made; were it locked for a while longer, that would be no harm. */
 		(void)!ayrei_file_unlock(topic->directory);

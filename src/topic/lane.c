@@ -57,10 +57,10 @@ int ayrei_lane_extend(struct ayrei_lane *lane, uint64_t bytes, uint64_t floor)
 	return 0;
 }
 
-void ayrei_lane_begin(struct ayrei_lane *lane)
+void ayrei_lane_begin(struct ayrei_lane *lane, uint64_t position, uint64_t sequence)
 {
-	lane->position = ring_bytes(lane->mask);
-	lane->sequence = 0;
+	lane->position = position;
+	lane->sequence = sequence;
 	write_checkpoint(lane);
 	lane->limit = lane->position + AYREI_LANE_SLACK;
 	ayrei_store(&lane->layout->limit, lane->limit);

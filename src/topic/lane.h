@@ -120,8 +120,11 @@ static inline void ayrei_lane_commit(struct ayrei_lane *lane, uint64_t header)
  * cursor that has to be waited for (UINT64_MAX: nobody), allows. -EAGAIN: that is too little.
  */
 int ayrei_lane_extend(struct ayrei_lane *lane, uint64_t bytes, uint64_t floor);
-/* A new lane: the layout and the ring are zeros that nobody else sees yet. */
-void ayrei_lane_begin(struct ayrei_lane *lane);
+/*
+ * A new lane: the layout and the ring are zeros that nobody else sees yet. Its first record has this position,
+ * ring_bytes or more, and its first message this number.
+ */
+void ayrei_lane_begin(struct ayrei_lane *lane, uint64_t position, uint64_t sequence);
 /*
  * A lane that an earlier writer left, possibly in the middle of a step. Returns 0, or -EPROTO: it
  * is damaged. ret_closed: the last record says that it was closed.

@@ -43,10 +43,14 @@ struct ayrei_topic_layout {
 	uint32_t mode;                    /* who may subscribe (r) and publish (w) */
 	uint32_t uid, gid;                /* whose mode it is */
 	uint32_t tag_bytes;               /* 0: none */
-	uint32_t reserved_0;
+	uint32_t sync;                    /* of a durable one: enum ayre_topic_sync */
 	char tag[AYRE_TOPIC_TAG_MAX + 1]; /* the rest is NUL bytes */
-	uint64_t reserved[29];            /* 0 */
-	uint64_t checksum;                /* FNV-1a, 64 bits, of the 504 bytes before it */
+	/* Of a durable one; else 0. */
+	uint64_t extent_bytes; /* of its lanes' bytes in one file */
+	uint64_t retain_bytes; /* so much of each lane is kept; 0: all of it */
+	int64_t retain_age_ns; /* and for so long; 0: for ever */
+	uint64_t reserved[26]; /* 0 */
+	uint64_t checksum;     /* FNV-1a, 64 bits, of the 504 bytes before it */
 };
 
 static_assert(sizeof(struct ayrei_topic_layout) == 512, "layout");
@@ -54,9 +58,14 @@ static_assert(offsetof(struct ayrei_topic_layout, generation) == 32, "layout");
 static_assert(offsetof(struct ayrei_topic_layout, ring_bytes) == 48, "layout");
 static_assert(offsetof(struct ayrei_topic_layout, uid) == 64, "layout");
 static_assert(offsetof(struct ayrei_topic_layout, tag) == 80, "layout");
+static_assert(offsetof(struct ayrei_topic_layout, extent_bytes) == 272, "layout");
 static_assert(offsetof(struct ayrei_topic_layout, checksum) == 504, "layout");
 
 #define AYREI_POLICY_LOSSY 1u
+
+/* incompatible_features */
+#define AYREI_FEATURE_DURABLE 1u /* its directory is on a disk: see log_layout.h */
+#define AYREI_FEATURE_MEMORY  2u /* and this is the half of it that is in memory */
 
 /*
  * The file `join`: the one word in a topic that has more than one writer, each of whom stores a random
@@ -106,7 +115,8 @@ struct ayrei_lane_layout {
 	int64_t opened_ns;
 	int32_t pid;
 	uint32_t uid;
-	uint64_t reserved_1[5];
+	uint64_t key; /* of a durable lane's checks, see ayrei_record_check(); else 0 */
+	uint64_t reserved_1[4];
 
 	/* Line 2: what subscribers look at besides the ring. */
 	/*
@@ -135,7 +145,12 @@ struct ayrei_lane_layout {
 	 * them. Stored before their bytes are changed.
 	 */
 	uint64_t beside;
-	uint64_t reserved_2[2];
+	/*
+	 * Of a durable lane: records before `carried` are in its log, and those before `safe` are on the disk,
+	 * whatever becomes of the machine. Stored (release) after they are.
+	 */
+	uint64_t carried;
+	uint64_t safe;
 
 	uint64_t reserved_3[40];
 	struct ayrei_checkpoint checkpoints[AYREI_CHECKPOINTS]; /* at 512 */
@@ -151,6 +166,8 @@ static_assert(offsetof(struct ayrei_lane_layout, fenced) == 144, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, looks) == 152, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, cancels) == 160, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, beside) == 168, "layout");
+static_assert(offsetof(struct ayrei_lane_layout, key) == 88, "layout");
+static_assert(offsetof(struct ayrei_lane_layout, carried) == 176, "layout");
 static_assert(offsetof(struct ayrei_lane_layout, checkpoints) == 512, "layout");
 
 /* One lane as its subscriber stands to it. */
@@ -230,16 +247,20 @@ static inline uint64_t *ayrei_cursor_ticket(struct ayrei_cursor_layout *cursor, 
  *   bits  0..31  bytes that follow the header
  *   bits 32..39  kind
  *   bits 40..47  flags
- *   bits 48..63  0
+ *   bits 48..63  0; if it is checked, how far back it was safe when this was written, see below
  */
 enum ayrei_record_kind {
 	AYREI_RECORD_MESSAGE = 1,
-	AYREI_RECORD_LARGE = 2,  /* its bytes are the size (8 bytes) of the file pub.ID.POSITION */
+	AYREI_RECORD_LARGE =
+		2, /* its bytes are the size (8 bytes) of the file pub.ID.POSITION; if it is
+	                          * checked, behind it the hash (8 bytes) of what is in the file */
 	AYREI_RECORD_CLOSED = 3, /* its publisher has closed */
 };
 #define AYREI_RECORD_STAMPED 1u /* its first 8 bytes are a time, CLOCK_REALTIME in ns */
 /* Of a closed one: it died without a word, and whoever took the lane over says so. */
 #define AYREI_RECORD_DIED 2u
+/* Of a durable lane: its first 8 bytes, before the stamp, are a check of the others (ayrei_record_check()). */
+#define AYREI_RECORD_CHECKED 4u
 
 /* What a publisher keeps free behind its last record: room to say that it closes, or that it died. */
 #define AYREI_LANE_SLACK 32u

@@ -83,24 +83,6 @@ int ayrei_topic_path(const char *name, char *path, char *parent, struct ayre_err
 	return 0;
 }
 
-bool ayrei_topic_is_for_disk(const char *directory)
-{
-	ayrei_auto_fd int fd = ayrei_file_open(directory, O_RDONLY | O_DIRECTORY, 0);
-	char parent[PATH_MAX];
-	size_t length = strlen(directory);
-
-	if (fd == -ENOENT) {
-		while (length > 1 && directory[length - 1] == '/')
-			length--;
-		while (length > 0 && directory[length - 1] != '/')
-			length--;
-		snprintf(parent, sizeof(parent), "%.*s", length ? (int)length : 1,
-		         length ? directory : ".");
-		fd = ayrei_file_open(parent, O_RDONLY | O_DIRECTORY, 0);
-	}
-	return fd >= 0 && ayrei_file_in_memory(fd) == 0;
-}
-
 int ayrei_topic_make_root(const char *root, struct ayre_error *error)
 {
 	struct stat status;
@@ -108,10 +90,6 @@ int ayrei_topic_make_root(const char *root, struct ayre_error *error)
 
 	if (result == 0)
 		return 0;
-	if (ayrei_topic_is_for_disk(root))
-		return ayrei_fail(error, -EOPNOTSUPP, "file system", root,
-		                  "it would be on a disk, and topics live in memory: a path under "
-		                  "/dev/shm will do");
 	result = ayrei_directory_make(root, 0700);
 	if (result == 0)
 		result = ayrei_path_set_mode(root, 0700);

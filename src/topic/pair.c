@@ -139,7 +139,7 @@ static int begin_lane(struct ayre_publisher *publisher, int fd, const struct pai
 	publisher->lane.layout = layout;
 	publisher->lane.ring = (char *)layout + HEADER_BYTES;
 	publisher->lane.mask = pair->ring_bytes - 1;
-	ayrei_lane_begin(&publisher->lane);
+	ayrei_lane_begin(&publisher->lane, publisher->lane.mask + 1, 0);
 	return 0;
 }
 

@@ -21,17 +21,17 @@
 
 /* --- names --- */
 
-static void format_path(char path[AYREI_PEER_PATH_BYTES], const struct ayrei_topic *topic,
+static void format_path(char path[AYREI_PEER_PATH_BYTES], const char *prefix,
                         enum ayrei_peer_kind kind, uint64_t id, const char *suffix)
 {
-	snprintf(path, AYREI_PEER_PATH_BYTES, "%s/%s.%016" PRIx64 "%s", topic->prefix,
+	snprintf(path, AYREI_PEER_PATH_BYTES, "%s/%s.%016" PRIx64 "%s", prefix,
 	         kind == AYREI_PEER_PUBLISHER ? "pub" : "sub", id, suffix);
 }
 
 const char *ayrei_peer_path(const struct ayrei_topic *topic, enum ayrei_peer_kind kind, uint64_t id,
                             const char *suffix, char path[AYREI_PEER_PATH_BYTES])
 {
-	format_path(path, topic, kind, id, suffix);
+	format_path(path, topic->prefix, kind, id, suffix);
 	return path;
 }
 
@@ -41,7 +41,8 @@ const char *ayrei_large_path(const struct ayrei_topic *topic, uint64_t id, uint6
 	char suffix[24];
 
 	snprintf(suffix, sizeof(suffix), ".%016" PRIx64, position);
-	format_path(path, topic, AYREI_PEER_PUBLISHER, id, suffix);
+	format_path(path, ayrei_topic_is_durable(topic) ? topic->log_prefix : topic->prefix,
+	            AYREI_PEER_PUBLISHER, id, suffix);
 	return path;
 }
 

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/hash.h"
 #include "sys/event.h"
 #include "sys/system.h"
 
@@ -56,8 +57,9 @@ static void refence(struct ayre_publisher *publisher)
 
 void ayrei_publisher_settle(struct ayre_publisher *publisher)
 {
-	publisher->is_plain = !publisher->fenced && !publisher->stamps && !publisher->is_reserved &&
-	                      !publisher->was_closed && publisher->look_error == 0;
+	publisher->is_plain = !publisher->fenced && !publisher->checks && !publisher->stamps &&
+	                      !publisher->is_reserved && !publisher->was_closed &&
+	                      publisher->look_error == 0;
 }
 
 void ayrei_publisher_attend(struct ayre_publisher *publisher)
@@ -91,9 +93,11 @@ static void after_message(struct ayre_publisher *publisher)
 
 /* --- in the ring --- */
 
-static inline uint64_t stamp_bytes(const struct ayre_publisher *publisher)
+/* What stands between a header and its message: a check, a stamp. */
+static inline uint64_t prefix_bytes(const struct ayre_publisher *publisher)
 {
-	return publisher->stamps ? sizeof(int64_t) : 0;
+	return (publisher->checks ? sizeof(uint64_t) : 0) +
+	       (publisher->stamps ? sizeof(int64_t) : 0);
 }
 
 /* What a call other than commit does with a reservation: it gives it up. */
@@ -125,14 +129,25 @@ static inline int64_t stamp_time(const struct ayre_publisher *publisher)
 static inline void put_stamp(struct ayre_publisher *publisher, uint64_t position, int64_t time_ns)
 {
 	if (publisher->stamps)
-		memcpy(ayrei_lane_bytes(&publisher->lane, position), &time_ns, sizeof(time_ns));
+		memcpy(ayrei_lane_bytes(&publisher->lane, position) +
+		               (publisher->checks ? sizeof(uint64_t) : 0),
+		       &time_ns, sizeof(time_ns));
+}
+
+/* What is at this position is written, but for its header, which is returned, and its check. */
+static inline uint64_t finish_record(const struct ayre_publisher *publisher, uint64_t position,
+                                     size_t bytes, unsigned int kind)
+{
+	uint64_t header = ayrei_record_pack((uint32_t)(bytes + prefix_bytes(publisher)), kind,
+	                                    publisher->stamps ? AYREI_RECORD_STAMPED : 0);
+
+	return publisher->checks ? ayrei_publisher_check(publisher, position, header) : header;
 }
 
 static void commit(struct ayre_publisher *publisher, size_t bytes, unsigned int kind)
 {
 	ayrei_lane_commit(&publisher->lane,
-	                  ayrei_record_pack((uint32_t)(bytes + stamp_bytes(publisher)), kind,
-	                                    publisher->stamps ? AYREI_RECORD_STAMPED : 0));
+	                  finish_record(publisher, publisher->lane.position, bytes, kind));
 	publisher->lane.sequence++;
 	if (publisher->was_closed) {
 		publisher->was_closed = false;
@@ -140,7 +155,20 @@ static void commit(struct ayre_publisher *publisher, size_t bytes, unsigned int 
 	}
 }
 
+/* A message was committed: whoever sleeps is woken, and then it is kept, if it is to be. */
+static int after_commit(struct ayre_publisher *publisher)
+{
+	after_message(publisher);
+	return publisher->checks ? ayrei_publisher_keep(publisher) : 0;
+}
+
 /* --- beside the ring --- */
+
+/* Of a record that tells of a message beside the ring: its size, and where there are checks a hash. */
+static inline uint64_t large_bytes(const struct ayre_publisher *publisher)
+{
+	return sizeof(uint64_t) * (publisher->checks ? 2 : 1) + prefix_bytes(publisher);
+}
 
 static int begin_large(struct ayre_publisher *publisher, size_t bytes, int64_t deadline_ns)
 {
@@ -150,25 +178,32 @@ static int begin_large(struct ayre_publisher *publisher, size_t bytes, int64_t d
 		ayrei_publisher_give_up(publisher);
 		return -EMSGSIZE;
 	}
-	result = room(publisher, sizeof(uint64_t) + stamp_bytes(publisher), deadline_ns);
+	result = room(publisher, large_bytes(publisher), deadline_ns);
 	return result < 0 ? result : ayrei_publisher_wait_large(publisher, bytes, deadline_ns);
 }
 
 static int finish_large(struct ayre_publisher *publisher, size_t bytes)
 {
 	struct ayrei_large_place place = ayrei_publisher_place(publisher);
-	uint64_t position = publisher->lane.position, size = bytes;
-	int result =
-		ayrei_larges_finish(&publisher->larges, &place, &publisher->draft, position, size);
+	uint64_t position = publisher->lane.position, told[2] = {bytes};
+	size_t told_bytes = sizeof(*told) * (publisher->checks ? 2 : 1);
+	int result;
 
+	if (publisher->checks) {
+		told[1] = ayrei_hash(publisher->draft.file.map.base, bytes);
+		result = ayrei_large_name(&place, &publisher->draft, position, bytes);
+		ayrei_larges_give_up(&publisher->larges, &place, &publisher->draft);
+	} else {
+		result = ayrei_larges_finish(&publisher->larges, &place, &publisher->draft,
+		                             position, bytes);
+	}
 	if (result < 0)
 		return result;
 	put_stamp(publisher, position, stamp_time(publisher));
-	memcpy(ayrei_lane_bytes(&publisher->lane, position) + stamp_bytes(publisher), &size,
-	       sizeof(size));
-	commit(publisher, sizeof(size), AYREI_RECORD_LARGE);
-	after_message(publisher);
-	return 0;
+	memcpy(ayrei_lane_bytes(&publisher->lane, position) + prefix_bytes(publisher), told,
+	       told_bytes);
+	commit(publisher, told_bytes, AYREI_RECORD_LARGE);
+	return after_commit(publisher);
 }
 
 static int send_large(struct ayre_publisher *publisher, const void *data, size_t bytes,
@@ -191,16 +226,15 @@ static int send_any(struct ayre_publisher *publisher, const void *data, size_t b
 
 	if (bytes > publisher->message_max)
 		return send_large(publisher, data, bytes, deadline_ns);
-	result = room(publisher, bytes + stamp_bytes(publisher), deadline_ns);
+	result = room(publisher, bytes + prefix_bytes(publisher), deadline_ns);
 	if (result < 0)
 		return result;
 	put_stamp(publisher, publisher->lane.position, stamp_time(publisher));
 	ayrei_lane_copy(ayrei_lane_bytes(&publisher->lane, publisher->lane.position) +
-	                        stamp_bytes(publisher),
+	                        prefix_bytes(publisher),
 	                data, bytes);
 	commit(publisher, bytes, AYREI_RECORD_MESSAGE);
-	after_message(publisher);
-	return 0;
+	return after_commit(publisher);
 }
 
 static int attend_and_return(struct ayre_publisher *publisher)
@@ -252,20 +286,12 @@ int ayre_publisher_send_until(struct ayre_publisher *publisher, const void *data
 
 /* --- a batch --- */
 
-static inline uint64_t batch_header(const struct ayre_publisher *publisher,
-                                    const struct iovec *message)
-{
-	return ayrei_record_pack((uint32_t)(message->iov_len + stamp_bytes(publisher)),
-	                         AYREI_RECORD_MESSAGE,
-	                         publisher->stamps ? AYREI_RECORD_STAMPED : 0);
-}
-
 /* All of it but its header. */
 static inline void put_in_batch(struct ayre_publisher *publisher, uint64_t position,
                                 const struct iovec *message, int64_t time_ns)
 {
 	put_stamp(publisher, position, time_ns);
-	ayrei_lane_copy(ayrei_lane_bytes(&publisher->lane, position) + stamp_bytes(publisher),
+	ayrei_lane_copy(ayrei_lane_bytes(&publisher->lane, position) + prefix_bytes(publisher),
 	                message->iov_base, message->iov_len);
 }
 
@@ -274,21 +300,22 @@ static size_t put_others(struct ayre_publisher *publisher, const struct iovec *m
                          size_t count, int64_t time_ns)
 {
 	struct ayrei_lane *lane = &publisher->lane;
-	uint64_t stamp = stamp_bytes(publisher);
+	uint64_t prefix = prefix_bytes(publisher);
 	size_t done = 0;
 
 	for (; done < count; done++) {
 		size_t bytes = messages[done].iov_len;
-		uint64_t end = ayrei_record_end(lane->position, bytes + stamp);
+		uint64_t end = ayrei_record_end(lane->position, bytes + prefix);
 
 		/* By the limit as it is: to move it can write a checkpoint, at what nobody can see yet. */
-		if (bytes > publisher->message_max || !ayrei_lane_fits(lane, bytes + stamp))
+		if (bytes > publisher->message_max || !ayrei_lane_fits(lane, bytes + prefix))
 			break;
 		ayrei_store(ayrei_lane_word(lane, end), 0);
 		if (done) {
 			put_in_batch(publisher, lane->position, &messages[done], time_ns);
 			ayrei_store(ayrei_lane_word(lane, lane->position),
-			            batch_header(publisher, &messages[done]));
+			            finish_record(publisher, lane->position, bytes,
+			                          AYREI_RECORD_MESSAGE));
 		}
 		lane->position = end;
 		lane->sequence++;
@@ -315,7 +342,7 @@ ssize_t ayre_publisher_send_batch(struct ayre_publisher *publisher, const struct
 		result = ayre_publisher_send(publisher, messages[0].iov_base, messages[0].iov_len);
 		return result < 0 ? result : 1;
 	}
-	result = room(publisher, messages[0].iov_len + stamp_bytes(publisher), AYRE_NO_DEADLINE);
+	result = room(publisher, messages[0].iov_len + prefix_bytes(publisher), AYRE_NO_DEADLINE);
 	if (result < 0)
 		return result;
 	start = lane->position;
@@ -323,11 +350,13 @@ ssize_t ayre_publisher_send_batch(struct ayre_publisher *publisher, const struct
 	time_ns = stamp_time(publisher);
 	done = put_others(publisher, messages, count, time_ns);
 	put_in_batch(publisher, start, &messages[0], time_ns);
-	ayrei_store_release(ayrei_lane_word(lane, start), batch_header(publisher, &messages[0]));
+	ayrei_store_release(
+		ayrei_lane_word(lane, start),
+		finish_record(publisher, start, messages[0].iov_len, AYREI_RECORD_MESSAGE));
 	publisher->was_closed = false;
 	ayrei_publisher_settle(publisher);
-	after_message(publisher);
-	return (ssize_t)done;
+	result = after_commit(publisher);
+	return result < 0 ? result : (ssize_t)done;
 }
 
 /* --- in place --- */
@@ -335,7 +364,7 @@ ssize_t ayre_publisher_send_batch(struct ayre_publisher *publisher, const struct
 static int reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_data,
                    int64_t deadline_ns)
 {
-	uint64_t stamp = stamp_bytes(publisher);
+	uint64_t prefix = prefix_bytes(publisher);
 	int result;
 
 	if (bytes > publisher->message_max) {
@@ -343,10 +372,10 @@ static int reserve(struct ayre_publisher *publisher, size_t bytes, void **ret_da
 		if (result == 0)
 			*ret_data = publisher->draft.file.map.base;
 	} else {
-		result = room(publisher, bytes + stamp, deadline_ns);
+		result = room(publisher, bytes + prefix, deadline_ns);
 		if (result == 0)
 			*ret_data = ayrei_lane_bytes(&publisher->lane, publisher->lane.position) +
-			            stamp;
+			            prefix;
 	}
 	publisher->reserved_bytes = result == 0 ? bytes : 0;
 	publisher->is_reserved = result == 0;
@@ -380,6 +409,5 @@ int ayre_publisher_commit(struct ayre_publisher *publisher, size_t bytes)
 		return finish_large(publisher, bytes);
 	put_stamp(publisher, publisher->lane.position, stamp_time(publisher));
 	commit(publisher, bytes, AYREI_RECORD_MESSAGE);
-	after_message(publisher);
-	return 0;
+	return after_commit(publisher);
 }

@@ -4,6 +4,7 @@
  *   publisher.c        sending: the way of every message
  *   publisher_open.c   taking a lane, and letting it go
  *   publisher_wait.c   no room: looking at the cursors, spinning, sleeping
+ *   publisher_log.c    durable: taking a log with its lane, and what is safe
  *   lane.c             the ring; large.c: beside the ring
  *   member.c           the subscribers
  */
@@ -17,6 +18,7 @@
 
 #include "sys/spin.h"
 #include "topic/directory.h"
+#include "topic/journal.h"
 #include "topic/lane.h"
 #include "topic/large.h"
 #include "topic/member.h"
@@ -28,8 +30,9 @@ struct ayre_publisher {
 	struct ayrei_members members;
 	const uint64_t *join; /* the word in `join`; one of our own where nobody can come */
 	uint64_t join_seen;
-	bool is_plain; /* none of the next five, so that the shortest way will do */
+	bool is_plain; /* none of the next six, so that the shortest way will do */
 	bool fenced;   /* a full fence follows each message */
+	bool checks;   /* each record has a check, and there is a journal */
 	bool stamps;
 	bool is_reserved;     /* in the ring; a draft is the other way */
 	bool was_closed;      /* the lane's last record says that its publisher closed */
@@ -52,6 +55,7 @@ struct ayre_publisher {
 	bool lossy;
 	bool exported; /* its descriptor was asked for */
 	uint64_t waits;
+	struct ayrei_journal journal; /* of a durable lane */
 };
 
 /* Copies what a caller gave, NULL for the defaults. -EINVAL: its size is not set, or a flag is unknown. */
@@ -86,6 +90,35 @@ int ayrei_publisher_wait_room(struct ayre_publisher *publisher, uint64_t bytes,
 /* Waits for room beside the ring, and begins a draft. */
 int ayrei_publisher_wait_large(struct ayre_publisher *publisher, uint64_t bytes,
                                int64_t deadline_ns);
+
+/* --- durable --- */
+
+/* A lane with its log, taken over or made. */
+int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error *error);
+/* A record that is written but for its header, which is returned: its check is put in. */
+uint64_t ayrei_publisher_check(const struct ayre_publisher *publisher, uint64_t position,
+                               uint64_t header);
+/* After a message was committed, where each is to be safe: 0, or why it is not. */
+int ayrei_publisher_keep(struct ayre_publisher *publisher);
+/* Before the publisher lets go of a lane that says it is closed. */
+void ayrei_publisher_end_log(struct ayre_publisher *publisher);
+
+/* --- lanes (publisher_open.c) --- */
+
+/* One that is there: takes it if it is free and sound. */
+bool ayrei_publisher_try_lane(struct ayre_publisher *publisher, uint64_t id);
+/* Lets it go again, untouched. */
+void ayrei_publisher_drop_lane(struct ayre_publisher *publisher);
+/* A new one, with this id (0: any), position (0: the first) and number; finish: before it has its name. */
+struct ayrei_new_lane {
+	uint64_t id, position, sequence;
+	int (*finish)(struct ayre_publisher *publisher, void *context);
+	void *context;
+};
+int ayrei_publisher_make_lane(struct ayre_publisher *publisher, const struct ayrei_new_lane *what,
+                              struct ayre_error *error);
+/* Signs a lane that was taken over, and says of the one before what it did not say. -EACCES. */
+int ayrei_publisher_succeed(struct ayre_publisher *publisher, struct ayre_error *error);
 
 static inline struct ayrei_large_place ayrei_publisher_place(const struct ayre_publisher *publisher)
 {

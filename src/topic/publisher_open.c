@@ -50,10 +50,11 @@ struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *
 
 	if (!publisher)
 		return NULL;
-	publisher->topic.directory = -1;
+	publisher->topic = AYREI_NO_TOPIC;
 	publisher->file = -1;
 	publisher->bell = -1;
 	publisher->draft.fd = -1;
+	ayrei_journal_init(&publisher->journal);
 	publisher->join = &publisher->no_join;
 	publisher->stamps = options->flags & AYRE_PUBLISHER_STAMP;
 	publisher->large_bytes = options->large_bytes;
@@ -85,6 +86,7 @@ static void let_go(struct ayre_publisher *publisher)
 	ayrei_larges_fini(&publisher->larges);
 	ayrei_shared_unmap(&publisher->join_map);
 	ayrei_file_close(publisher->file);
+	ayrei_journal_abandon(&publisher->journal);
 	ayrei_topic_close(&publisher->topic);
 	free(publisher);
 }
@@ -169,15 +171,15 @@ static int draw_id(struct ayrei_lane_layout *layout)
 /* So often may somebody clear the bell away before it is ours. */
 #define ATTEMPTS 16
 
-/* is_new: the lane has no name yet, and gets an id. */
-static int make_bell(struct ayre_publisher *publisher, bool is_new, struct ayre_error *error)
+/* draws: the lane has no name yet, and gets an id. */
+static int make_bell(struct ayre_publisher *publisher, bool draws, struct ayre_error *error)
 {
 	struct ayrei_lane_layout *layout = publisher->lane.layout;
 	char path[AYREI_PEER_PATH_BYTES];
 	int result = -EBUSY;
 
 	for (int i = 0; i < ATTEMPTS && result == -EBUSY; i++) {
-		result = is_new ? draw_id(layout) : 0;
+		result = draws ? draw_id(layout) : 0;
 		if (result == 0)
 			result = publisher->bell = ayrei_bell_make(
 				ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER, layout->id,
@@ -186,7 +188,7 @@ static int make_bell(struct ayre_publisher *publisher, bool is_new, struct ayre_
 	return result < 0 ? ayrei_fail(error, result, "bell", publisher->topic.label, NULL) : 0;
 }
 
-static bool try_lane(struct ayre_publisher *publisher, uint64_t id)
+bool ayrei_publisher_try_lane(struct ayre_publisher *publisher, uint64_t id)
 {
 	const struct ayrei_topic_layout *topic = &publisher->topic.layout;
 	char path[AYREI_PEER_PATH_BYTES];
@@ -215,16 +217,6 @@ static bool try_lane(struct ayre_publisher *publisher, uint64_t id)
 	return true;
 }
 
-static void sign(struct ayrei_lane_layout *layout)
-{
-	layout->publishers++;
-	layout->opened_ns = ayrei_realtime_ns();
-	layout->pid = ayrei_own_process();
-	layout->uid = ayrei_user();
-	ayrei_store(&layout->waiting, 0);
-	ayrei_store(&layout->fenced, 1);
-}
-
 static void remove_bell(const struct ayre_publisher *publisher)
 {
 	char path[AYREI_PEER_PATH_BYTES];
@@ -235,7 +227,30 @@ static void remove_bell(const struct ayre_publisher *publisher)
 		                                         path));
 }
 
-static void begin_layout(struct ayre_publisher *publisher)
+void ayrei_publisher_drop_lane(struct ayre_publisher *publisher)
+{
+	remove_bell(publisher);
+	if (publisher->file >= 0)
+		(void)!ayrei_file_disown(publisher->file);
+	publisher->file = ayrei_file_close(publisher->file);
+	(void)ayrei_bell_close(publisher->bell);
+	publisher->bell = -1;
+	ayrei_larges_fini(&publisher->larges);
+	ayrei_shared_unmap(&publisher->map);
+	publisher->lane = (struct ayrei_lane){.ring = NULL};
+}
+
+static void sign(struct ayrei_lane_layout *layout)
+{
+	layout->publishers++;
+	layout->opened_ns = ayrei_realtime_ns();
+	layout->pid = ayrei_own_process();
+	layout->uid = ayrei_user();
+	ayrei_store(&layout->waiting, 0);
+	ayrei_store(&layout->fenced, 1);
+}
+
+static void begin_layout(struct ayre_publisher *publisher, const struct ayrei_new_lane *what)
 {
 	const struct ayrei_topic_layout *topic = &publisher->topic.layout;
 	struct ayrei_lane_layout *layout = publisher->lane.layout;
@@ -246,7 +261,9 @@ static void begin_layout(struct ayre_publisher *publisher)
 	memcpy(layout->generation, topic->generation, sizeof(layout->generation));
 	layout->ring_bytes = topic->ring_bytes;
 	layout->created_ns = ayrei_realtime_ns();
-	ayrei_lane_begin(&publisher->lane);
+	layout->id = what->id;
+	ayrei_lane_begin(&publisher->lane, what->position ? what->position : topic->ring_bytes,
+	                 what->sequence);
 	sign(layout);
 }
 
@@ -265,7 +282,8 @@ static int check_permission(const struct ayre_publisher *publisher, int fd,
 	return result < 0 ? ayrei_fail(error, result, "create", publisher->topic.label, NULL) : 0;
 }
 
-static int make_lane(struct ayre_publisher *publisher, struct ayre_error *error)
+int ayrei_publisher_make_lane(struct ayre_publisher *publisher, const struct ayrei_new_lane *what,
+                              struct ayre_error *error)
 {
 	const struct ayrei_topic *topic = &publisher->topic;
 	ayrei_auto_fd int fd = ayrei_peer_make(
@@ -278,19 +296,34 @@ static int make_lane(struct ayre_publisher *publisher, struct ayre_error *error)
 	result = map_lane(publisher, fd);
 	if (result < 0)
 		return ayrei_fail(error, result, "map", topic->label, NULL);
-	begin_layout(publisher);
+	begin_layout(publisher, what);
 	/* The bell first: who finds the lane finds it. */
-	result = make_bell(publisher, true, error);
+	result = make_bell(publisher, what->id == 0, error);
 	if (result < 0)
 		return result;
-	result = ayrei_file_link_unnamed(fd, ayrei_peer_path(topic, AYREI_PEER_PUBLISHER,
-	                                                     publisher->lane.layout->id, "", path));
+	if (what->finish)
+		result = what->finish(publisher, what->context);
+	if (result == 0)
+		result = ayrei_file_link_unnamed(fd, ayrei_peer_path(topic, AYREI_PEER_PUBLISHER,
+		                                                     publisher->lane.layout->id, "",
+		                                                     path));
 	if (result < 0) {
 		remove_bell(publisher);
 		return ayrei_fail(error, result, "create", topic->label, NULL);
 	}
 	publisher->file = ayrei_take_fd(&fd);
 	return 0;
+}
+
+/* A record that is no message: the lane's publisher has gone. Its room was kept (AYREI_LANE_SLACK). */
+static void end_lane(struct ayre_publisher *publisher, unsigned int flags)
+{
+	uint64_t header = ayrei_record_pack(publisher->checks ? sizeof(uint64_t) : 0,
+	                                    AYREI_RECORD_CLOSED, flags);
+
+	if (publisher->checks)
+		header = ayrei_publisher_check(publisher, publisher->lane.position, header);
+	ayrei_lane_commit(&publisher->lane, header);
 }
 
 /*
@@ -301,9 +334,15 @@ static void say_died(struct ayre_publisher *publisher)
 {
 	if (publisher->was_closed)
 		return;
-	ayrei_lane_commit(&publisher->lane,
-	                  ayrei_record_pack(0, AYREI_RECORD_CLOSED, AYREI_RECORD_DIED));
+	end_lane(publisher, AYREI_RECORD_DIED);
 	publisher->was_closed = true;
+}
+
+int ayrei_publisher_succeed(struct ayre_publisher *publisher, struct ayre_error *error)
+{
+	sign(publisher->lane.layout);
+	say_died(publisher);
+	return check_permission(publisher, publisher->file, error);
 }
 
 static int take_lane(struct ayre_publisher *publisher, struct ayre_error *error)
@@ -317,13 +356,11 @@ static int take_lane(struct ayre_publisher *publisher, struct ayre_error *error)
 	if (result < 0)
 		return ayrei_fail(error, result, "look", publisher->topic.label, NULL);
 	for (size_t i = 0; i < search.seen && i < TRIES; i++) {
-		if (!try_lane(publisher, search.ids[i]))
+		if (!ayrei_publisher_try_lane(publisher, search.ids[i]))
 			continue;
-		sign(publisher->lane.layout);
-		say_died(publisher);
-		return check_permission(publisher, publisher->file, error);
+		return ayrei_publisher_succeed(publisher, error);
 	}
-	return make_lane(publisher, error);
+	return ayrei_publisher_make_lane(publisher, &(struct ayrei_new_lane){.id = 0}, error);
 }
 
 /* --- the rest --- */
@@ -339,8 +376,9 @@ int ayrei_publisher_begin(struct ayre_publisher *publisher)
 		                       AYREI_OWN_BELL);
 	if (result < 0)
 		return result;
-	publisher->message_max =
-		ayrei_record_bytes_max(ring) - (publisher->stamps ? sizeof(int64_t) : 0);
+	publisher->message_max = ayrei_record_bytes_max(ring) -
+	                         (publisher->stamps ? sizeof(int64_t) : 0) -
+	                         (publisher->checks ? sizeof(uint64_t) : 0);
 	publisher->may_unfence = ayrei_barrier_register() == 0;
 	publisher->fenced = true;
 	ayrei_publisher_settle(publisher);
@@ -354,7 +392,7 @@ static void remove_lane(const struct ayre_publisher *publisher)
 {
 	char path[AYREI_PEER_PATH_BYTES];
 
-	if (publisher->lane.layout->publishers == 1)
+	if (publisher->lane.layout->publishers == 1 && !publisher->checks)
 		(void)!ayrei_file_unlink(ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER,
 		                                         publisher->lane.layout->id, "", path));
 }
@@ -368,8 +406,12 @@ static int open_named(struct ayre_publisher *publisher, struct ayre_error *error
 	if (result < 0)
 		return ayrei_fail(error, result, "join", label,
 		                  "its file 'join' is missing or damaged: remove the topic");
-	publisher->lossy = publisher->topic.layout.policy & AYREI_POLICY_LOSSY;
-	result = take_lane(publisher, error);
+	/* Who is slow reads from the log what is no longer in the ring. */
+	publisher->lossy = publisher->topic.layout.policy & AYREI_POLICY_LOSSY ||
+	                   ayrei_topic_is_durable(&publisher->topic);
+	result = ayrei_topic_is_durable(&publisher->topic)
+	                 ? ayrei_publisher_take_log(publisher, error)
+	                 : take_lane(publisher, error);
 	if (result < 0)
 		return result;
 	/* For subscribers that are never idle, and never look at their bells. */
@@ -400,7 +442,7 @@ int ayrei_publisher_open_in(const struct ayre_publisher_options *options, struct
 		return result;
 	}
 	publisher->topic = *topic;
-	*topic = (struct ayrei_topic){.directory = -1};
+	*topic = AYREI_NO_TOPIC;
 	result = open_named(publisher, error);
 	if (result < 0) {
 		ayre_publisher_close(publisher);
@@ -427,13 +469,12 @@ int ayre_publisher_open(const struct ayre_publisher_options *options, const char
 
 /* --- closing --- */
 
-/* Room for it was kept since the last message (AYREI_LANE_SLACK); an empty lane that says so already
- * is not told again. */
+/* A lane that says so already is not told again. */
 static void say_closed(struct ayre_publisher *publisher)
 {
 	if (publisher->was_closed || !publisher->lane.layout)
 		return;
-	ayrei_lane_commit(&publisher->lane, ayrei_record_pack(0, AYREI_RECORD_CLOSED, 0));
+	end_lane(publisher, 0);
 	ayrei_fence_full();
 	ayrei_publisher_attend(publisher);
 }
@@ -454,6 +495,7 @@ void ayre_publisher_close(struct ayre_publisher *publisher)
 		return;
 	if (publisher->members.set >= 0)
 		say_closed(publisher);
+	ayrei_publisher_end_log(publisher);
 	if (publisher->topic.directory >= 0 && publisher->lane.layout && publisher->file >= 0) {
 		remove_bell(publisher);
 		drop_spares(publisher);
@@ -472,6 +514,7 @@ int ayre_publisher_get_info(const struct ayre_publisher *publisher,
 		.subscribers = (uint32_t)publisher->members.count,
 		.wakes = publisher->members.wakes,
 		.waits = publisher->waits,
+		.safe_messages = publisher->journal.safe.sequence,
 	};
 
 	return ayrei_result_copy(ret_info, &info, sizeof(info));

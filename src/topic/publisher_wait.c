@@ -81,12 +81,34 @@ int ayrei_publisher_look(struct ayre_publisher *publisher, bool ring)
 	return 0;
 }
 
+/*
+ * In a durable lane it is the journal that has to have been there. It is carried further now and then, while
+ * what it copies is still in a cache; in the end it makes all the room there can be.
+ */
+static int make_durable_room(struct ayre_publisher *publisher, uint64_t bytes)
+{
+	struct ayrei_lane *lane = &publisher->lane;
+	struct ayrei_journal *journal = &publisher->journal;
+	int result = 0;
+
+	if (lane->position - journal->carried.position >= (lane->mask + 1) / AYREI_CHUNKS)
+		result = ayrei_journal_carry(journal, lane->position);
+	if (result == 0)
+		result = ayrei_lane_extend(lane, bytes, journal->carried.position);
+	if (result != -EAGAIN)
+		return result;
+	result = ayrei_journal_carry(journal, lane->position);
+	return result < 0 ? result : ayrei_lane_extend(lane, bytes, journal->carried.position);
+}
+
 int ayrei_publisher_make_room(struct ayre_publisher *publisher, uint64_t bytes)
 {
 	uint64_t floor = publisher->lossy
 	                         ? UINT64_MAX
 	                         : ayrei_members_floor(&publisher->members, &publisher->lane);
 
+	if (publisher->checks)
+		return make_durable_room(publisher, bytes);
 	return ayrei_lane_extend(&publisher->lane, bytes, floor);
 }
 
@@ -296,6 +318,9 @@ int ayrei_publisher_wait_large(struct ayre_publisher *publisher, uint64_t bytes,
 	uint64_t left = bytes < publisher->large_bytes ? publisher->large_bytes - bytes : 0;
 	int result = 0;
 
+	/* They stay, with the records that tell of them. */
+	if (publisher->checks)
+		return ayrei_large_create(&publisher->topic, bytes, &publisher->draft);
 	retire(publisher, &place);
 	while (!ayrei_larges_take(larges, &place, bytes, &publisher->draft)) {
 		if (larges->bytes <= left) {

@@ -16,7 +16,7 @@ struct ayrei_record {
 	uint32_t bytes; /* that follow the header */
 	uint8_t kind;   /* enum ayrei_record_kind; others are not ours */
 	uint8_t flags;
-	uint16_t rest; /* 0 */
+	uint16_t lag; /* 0 unless it is checked: AYREI_LAG_... */
 };
 
 static inline uint64_t ayrei_record_pack(uint32_t bytes, unsigned int kind, unsigned int flags)
@@ -30,7 +30,7 @@ static inline struct ayrei_record ayrei_record_unpack(uint64_t header)
 		.bytes = (uint32_t)header,
 		.kind = (uint8_t)(header >> 32),
 		.flags = (uint8_t)(header >> 40),
-		.rest = (uint16_t)(header >> 48),
+		.lag = (uint16_t)(header >> 48),
 	};
 }
 
@@ -55,33 +55,86 @@ static inline uint64_t ayrei_record_bytes_max(uint64_t ring_bytes)
 	return ring_bytes / 4;
 }
 
+/* Behind the header: the check, and then the stamp, where they are. */
+static inline uint64_t ayrei_record_check_bytes(struct ayrei_record record)
+{
+	return record.flags & AYREI_RECORD_CHECKED ? 8u : 0u;
+}
+
+static inline uint64_t ayrei_record_stamp_bytes(struct ayrei_record record)
+{
+	return record.flags & AYREI_RECORD_STAMPED ? 8u : 0u;
+}
+
+static inline uint64_t ayrei_record_prefix_bytes(struct ayrei_record record)
+{
+	return ayrei_record_check_bytes(record) + ayrei_record_stamp_bytes(record);
+}
+
 /* Is this what a writer of this format stores? */
 static inline bool ayrei_record_is_valid(uint64_t header, uint64_t ring_bytes)
 {
 	struct ayrei_record record = ayrei_record_unpack(header);
 	unsigned int known =
-		record.kind == AYREI_RECORD_CLOSED ? AYREI_RECORD_DIED : AYREI_RECORD_STAMPED;
-	uint64_t least = (record.flags & AYREI_RECORD_STAMPED ? 8u : 0u) +
-	                 (record.kind == AYREI_RECORD_LARGE ? 8u : 0u);
+		AYREI_RECORD_CHECKED |
+		(record.kind == AYREI_RECORD_CLOSED ? AYREI_RECORD_DIED : AYREI_RECORD_STAMPED);
+	uint64_t check = ayrei_record_check_bytes(record), least = check;
 
+	least += ayrei_record_stamp_bytes(record);
+	/* A size, and if it is checked a hash. */
+	if (record.kind == AYREI_RECORD_LARGE)
+		least += 8 + check;
 	return record.kind >= AYREI_RECORD_MESSAGE && record.kind <= AYREI_RECORD_CLOSED &&
-	       (record.flags & ~known) == 0 && record.rest == 0 && record.bytes >= least &&
-	       record.bytes <= ayrei_record_bytes_max(ring_bytes);
+	       (record.flags & ~known) == 0 && (check || record.lag == 0) &&
+	       record.bytes >= least && record.bytes <= ayrei_record_bytes_max(ring_bytes);
 }
 
 /* Of a valid record, the size of its message: 0 if it is none. bytes: those behind the header. */
 static inline uint64_t ayrei_record_message_bytes(uint64_t header, const char *bytes)
 {
 	struct ayrei_record record = ayrei_record_unpack(header);
-	uint64_t stamp = record.flags & AYREI_RECORD_STAMPED ? 8u : 0u, size;
+	uint64_t prefix = ayrei_record_prefix_bytes(record), size;
 
 	switch (record.kind) {
 	case AYREI_RECORD_MESSAGE:
-		return record.bytes - stamp;
+		return record.bytes - prefix;
 	case AYREI_RECORD_LARGE:
-		memcpy(&size, bytes + stamp, sizeof(size));
+		memcpy(&size, bytes + prefix, sizeof(size));
 		return size;
 	default:
 		return 0;
 	}
 }
+
+/* --- checked --- */
+
+/*
+ * How far behind a record everything was safe when it was written: in steps of 4096 bytes, rounded up, so 0
+ * says that all before it was. So a whole record proves of a damaged one before it that it had been safe,
+ * and was not torn by the end of the machine.
+ */
+#define AYREI_LAG_STEP    4096u
+#define AYREI_LAG_UNKNOWN 0xffffu /* this far, or more */
+
+static inline uint64_t ayrei_record_lag(uint64_t position, uint64_t safe)
+{
+	uint64_t steps = (position - safe + AYREI_LAG_STEP - 1) / AYREI_LAG_STEP;
+
+	return (steps < AYREI_LAG_UNKNOWN ? steps : AYREI_LAG_UNKNOWN) << 48;
+}
+
+/* Everything before this position had been safe, as a whole record at a position says; 0: it does not say. */
+static inline uint64_t ayrei_record_proves(uint64_t position, uint64_t header)
+{
+	uint64_t lag = ayrei_record_unpack(header).lag, bytes = lag * AYREI_LAG_STEP;
+
+	return lag == AYREI_LAG_UNKNOWN || bytes > position ? 0 : position - bytes;
+}
+
+/*
+ * The check of a record: of the bytes behind it, and of what it is bound to. The key is random, and another
+ * one for each log's beginning anew, so that old bytes never pass for new ones.
+ */
+uint64_t ayrei_record_check(uint64_t key, uint64_t position, uint64_t header, const char *bytes);
+/* Of a valid header that says that it is checked. bytes: those behind the header. */
+bool ayrei_record_is_whole(uint64_t key, uint64_t position, uint64_t header, const char *bytes);

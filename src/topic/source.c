@@ -12,6 +12,7 @@
 #include "sys/event.h"
 #include "sys/file.h"
 #include "topic/bell.h"
+#include "topic/log.h"
 #include "topic/subscriber.h"
 
 /* --- our entry --- */
@@ -116,10 +117,15 @@ static bool is_lane(const struct ayrei_lane_layout *lane, const uint8_t *generat
 }
 
 /* Where to begin. Of a lane that was made after we came, everything is new. */
-static int seek(const struct ayre_subscriber *subscriber, struct ayrei_source *source)
+static int seek(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
 	const struct ayre_subscriber_options *options = &subscriber->options;
 
+	if (subscriber->is_durable)
+		return ayrei_source_seek_log(subscriber, source,
+		                             subscriber->has_looked ? AYRE_FROM_OLDEST
+		                                                    : options->from,
+		                             options->from_value);
 	if (subscriber->has_looked)
 		return ayrei_reader_seek_oldest(&source->reader);
 	switch (options->from) {
@@ -194,7 +200,7 @@ static int add(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 	}
 	/* What was closed before we came, and has nothing for us, is not waited for. */
 	source->counts = source->state == AYREI_SOURCE_LIVE || subscriber->has_looked ||
-	                 ayrei_reader_header(&source->reader) != 0;
+	                 ayrei_reader_header(&source->reader) != 0 || source->is_in_log;
 	source->first = source->reader.sequence;
 	/* All of a lane that was made after we came is for us. */
 	if (subscriber->has_looked) {
@@ -209,7 +215,7 @@ static int add(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 	return 0;
 }
 
-static void set_reader(struct ayrei_source *source, size_t header_bytes, uint64_t ring_bytes)
+void ayrei_source_set_reader(struct ayrei_source *source, size_t header_bytes, uint64_t ring_bytes)
 {
 	source->reader.layout = source->map.base;
 	source->reader.ring = (const char *)source->map.base + header_bytes;
@@ -247,15 +253,33 @@ static int refuse_unopened(struct ayre_subscriber *subscriber, uint64_t id)
 	return refuse(subscriber, id);
 }
 
-/* Negative: it cannot be listened to. 0: it is, or it is nobody. */
-static int attach(struct ayre_subscriber *subscriber, uint64_t id, bool ring)
+/* A log whose ring is not there: the machine has started anew since. */
+static int attach_log(struct ayre_subscriber *subscriber, uint64_t id)
+{
+	struct ayrei_source source = {.id = id, .bell = -1, .state = AYREI_SOURCE_LEFT};
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+	int result =
+		ayrei_path_status(ayrei_log_path(&subscriber->topic, id, path), false, &status);
+
+	if (result < 0)
+		return result == -ENOENT ? 0 : result;
+	if (!S_ISREG(status.st_mode) || !ayrei_topic_may_publish(&subscriber->topic, &status))
+		return 0;
+	source.uid = status.st_uid;
+	ayrei_source_enter_log(&source);
+	return add(subscriber, &source);
+}
+
+/* Maps the lane. 1: it is there, and its file in *ret_fd; 0: it is nobody's; or a negative errno. */
+static int map_lane(struct ayre_subscriber *subscriber, struct ayrei_source *source, int *ret_fd)
 {
 	const struct ayrei_topic_layout *topic = &subscriber->topic.layout;
-	struct ayrei_source source = {.id = id, .bell = -1};
+	uint64_t id = source->id;
 	struct stat status;
 	ayrei_auto_fd int fd = ayrei_peer_open(&subscriber->topic, AYREI_PEER_PUBLISHER, id,
 	                                       topic->header_bytes + topic->ring_bytes, &status);
-	int result, live;
+	int result;
 
 	/* Gone, or not from one who may publish. */
 	if (fd == -ENOENT)
@@ -264,18 +288,32 @@ static int attach(struct ayre_subscriber *subscriber, uint64_t id, bool ring)
 		return fd == -EPROTO ? refuse_unopened(subscriber, id) : fd;
 	if (!ayrei_topic_may_publish(&subscriber->topic, &status))
 		return 0;
-	source.uid = status.st_uid;
-	result = ayrei_shared_map(&source.map, fd, topic->header_bytes, topic->ring_bytes, false,
+	source->uid = status.st_uid;
+	result = ayrei_shared_map(&source->map, fd, topic->header_bytes, topic->ring_bytes, false,
 	                          false);
 	/* Cut short meanwhile. */
 	if (result < 0)
 		return result == -ESTALE ? refuse(subscriber, id) : result;
-	set_reader(&source, topic->header_bytes, topic->ring_bytes);
-	if (!is_lane(source.reader.layout, topic->generation, id, topic->header_bytes,
+	if (!is_lane(source->map.base, topic->generation, id, topic->header_bytes,
 	             topic->ring_bytes)) {
-		ayrei_shared_unmap(&source.map);
+		ayrei_shared_unmap(&source->map);
 		return refuse(subscriber, id);
 	}
+	*ret_fd = ayrei_take_fd(&fd);
+	return 1;
+}
+
+/* Negative: it cannot be listened to. 0: it is, or it is nobody. */
+static int attach(struct ayre_subscriber *subscriber, uint64_t id, bool ring)
+{
+	const struct ayrei_topic_layout *topic = &subscriber->topic.layout;
+	struct ayrei_source source = {.id = id, .bell = -1};
+	ayrei_auto_fd int fd = -1;
+	int result = map_lane(subscriber, &source, &fd), live;
+
+	if (result <= 0)
+		return result;
+	ayrei_source_set_reader(&source, topic->header_bytes, topic->ring_bytes);
 	result = open_bell(subscriber, &source, subscriber->source_count);
 	if (result < 0) {
 		ayrei_source_let_go(subscriber, &source);
@@ -303,7 +341,7 @@ int ayrei_source_adopt(struct ayre_subscriber *subscriber, int lane, int bell, u
 
 	if (result < 0)
 		return result;
-	set_reader(&source, header, ring_bytes);
+	ayrei_source_set_reader(&source, header, ring_bytes);
 	if (!is_lane(source.reader.layout, subscriber->cursor->generation, 1, header, ring_bytes)) {
 		ayrei_shared_unmap(&source.map);
 		return -EPROTO;
@@ -329,6 +367,7 @@ static void close_bell(struct ayre_subscriber *subscriber, struct ayrei_source *
 void ayrei_source_let_go(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
 	close_bell(subscriber, source);
+	ayrei_extent_close(&source->extent);
 	ayrei_shared_unmap(&source->map);
 }
 
@@ -364,8 +403,13 @@ int ayrei_source_break(struct ayre_subscriber *subscriber, struct ayrei_source *
 int ayrei_source_catch_up(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
 	uint64_t missed;
-	int result = ayrei_reader_catch_up(&source->reader, &missed);
+	int result;
 
+	if (subscriber->is_durable) {
+		ayrei_source_enter_log(source);
+		return 0;
+	}
+	result = ayrei_reader_catch_up(&source->reader, &missed);
 	if (result < 0)
 		return ayrei_source_break(subscriber, source);
 	source->missed += missed;
@@ -395,13 +439,30 @@ static bool forgive(struct ayrei_source *source)
 	return true;
 }
 
+/* Of a log that had no ring: if it has one now, that goes on where the log ends. */
+static int take_ring(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	ayrei_auto_fd int fd = -1;
+	int result;
+
+	if (ayrei_source_layout(source))
+		return 0;
+	result = map_lane(subscriber, source, &fd);
+	if (result == 1)
+		source->reader.layout = source->map.base;
+	return result < 0 ? result : 0;
+}
+
 /* A lane that we know has a publisher again, or another one. */
 static int look_again(struct ayre_subscriber *subscriber, size_t index)
 {
 	struct ayrei_source *source = &subscriber->sources[index];
-	uint64_t generation = ayrei_load(&source->reader.layout->publishers);
-	int result;
+	uint64_t generation;
+	int result = take_ring(subscriber, source);
 
+	if (result < 0)
+		return result;
+	generation = ayrei_load(&source->reader.layout->publishers);
 	if (source->state == AYREI_SOURCE_BROKEN && generation == source->generation)
 		return 0;
 	/* Also if it has gone again: what it sent came from one that was seen. */
@@ -422,16 +483,34 @@ static int look_again(struct ayre_subscriber *subscriber, size_t index)
 	return result;
 }
 
+static size_t find_source(const struct ayre_subscriber *subscriber, uint64_t id)
+{
+	size_t i = 0;
+
+	while (i < subscriber->source_count && subscriber->sources[i].id != id)
+		i++;
+	return i;
+}
+
+/* Those that have a ring are known by now. */
+static int visit_log(const struct ayrei_log_name *name, void *context)
+{
+	struct ayre_subscriber *subscriber = context;
+
+	if (name->is_extent || find_source(subscriber, name->id) < subscriber->source_count)
+		return 0;
+	return attach_log(subscriber, name->id);
+}
+
 static int visit(const struct ayrei_peer_name *name, void *context)
 {
 	const struct look *look = context;
 	struct ayre_subscriber *subscriber = look->subscriber;
-	size_t i = 0;
+	size_t i;
 
 	if (name->kind != AYREI_PEER_PUBLISHER || name->suffix[0])
 		return 0;
-	while (i < subscriber->source_count && subscriber->sources[i].id != name->id)
-		i++;
+	i = find_source(subscriber, name->id);
 	if (i == subscriber->source_count)
 		return attach(subscriber, name->id, look->ring);
 	if (look->ring)
@@ -449,6 +528,8 @@ int ayrei_subscriber_look(struct ayre_subscriber *subscriber, bool ring)
 	/* Before: what comes after this is seen as another change. */
 	subscriber->join_seen = ayrei_load_acquire(subscriber->join);
 	result = ayrei_topic_visit(&subscriber->topic, visit, &look);
+	if (result == 0 && subscriber->is_durable)
+		result = ayrei_log_visit(&subscriber->topic, visit_log, subscriber);
 	subscriber->looks_again = result < 0;
 	if (result == 0)
 		subscriber->has_looked = true;

@@ -14,9 +14,6 @@
 #include "sys/event.h"
 #include "topic/bell.h"
 
-/* What an attempt on one source came to, besides a negative errno. */
-enum { NOTHING = 0, FOUND = 1, AGAIN = 2 };
-
 /* --- one record --- */
 
 /* Behind a record: what has to be done now and then. */
@@ -26,6 +23,9 @@ static inline void advance(struct ayre_subscriber *subscriber, struct ayrei_sour
 	uint64_t ring = source->reader.mask + 1;
 
 	source->reader.position = position;
+	/* Nobody waits for who reads a log; how far it is, is said before it sleeps. */
+	if (__builtin_expect(source->is_in_log, false))
+		return;
 	if (__builtin_expect(position - source->published >= ring / 8 ||
 	                             ayrei_source_is_awaited(source),
 	                     false))
@@ -37,13 +37,13 @@ static inline int empty(struct ayre_subscriber *subscriber, struct ayrei_source 
 {
 	if (__builtin_expect(!ayrei_reader_is_intact(&source->reader, source->reader.position),
 	                     false))
-		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : AGAIN;
+		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : AYREI_AGAIN;
 	/* What was cut away reads as zeros. */
 	if (__builtin_expect(ayrei_shared_is_lost(&source->map), false))
 		return ayrei_source_break(subscriber, source);
 	if (__builtin_expect(ayrei_source_is_awaited(source), false))
 		ayrei_source_publish(source, subscriber);
-	return NOTHING;
+	return AYREI_NOTHING;
 }
 
 /* It was left before we came: then its death is none of ours. */
@@ -86,35 +86,45 @@ static int look_closer(struct ayre_subscriber *subscriber, struct ayrei_source *
 	const char *bytes = source->reader.ring + (source->reader.position & source->reader.mask) +
 	                    AYREI_RECORD_HEADER;
 	bool valid = ayrei_record_is_valid(header, source->reader.mask + 1);
-	int64_t time_ns = -1;
-	uint64_t size = 0;
+	struct ayre_message found;
 
 	if (valid)
-		size = ayrei_record_message_bytes(header, bytes);
-	if (valid && (record.flags & AYREI_RECORD_STAMPED)) {
-		memcpy(&time_ns, bytes, sizeof(time_ns));
-		bytes += sizeof(time_ns);
-	}
+		ayrei_source_describe(source, header, bytes, &found);
 	if (!ayrei_reader_is_intact(&source->reader, source->reader.position))
-		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : AGAIN;
+		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : AYREI_AGAIN;
 	if (!valid || ayrei_shared_is_lost(&source->map))
 		return ayrei_source_break(subscriber, source);
 	if (record.kind == AYREI_RECORD_CLOSED) {
 		pass(subscriber, source, record);
-		return AGAIN;
+		return AYREI_AGAIN;
 	}
-	message->data = record.kind == AYREI_RECORD_MESSAGE ? bytes : NULL;
-	message->bytes = size;
-	message->time_ns = time_ns;
-	return FOUND;
+	*message = found;
+	return AYREI_FOUND;
 }
 
-/* Looks at the next record. FOUND: *message is set but for data if it lies beside the ring. */
+static int look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                       struct ayre_message *message, uint64_t *ret_header)
+{
+	int result = ayrei_source_look_in_log(subscriber, source, message, ret_header);
+
+	if (result != AYREI_FOUND || ayrei_record_unpack(*ret_header).kind != AYREI_RECORD_CLOSED)
+		return result;
+	pass(subscriber, source, ayrei_record_unpack(*ret_header));
+	return AYREI_AGAIN;
+}
+
+/* Looks at the next record. AYREI_FOUND: *message is set but for data if it lies beside the ring. */
 static inline int look(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                        struct ayre_message *message, uint64_t *ret_header)
 {
 	uint64_t header = ayrei_reader_header(&source->reader);
 
+	if (__builtin_expect(subscriber->is_durable, false)) {
+		if (source->is_in_log)
+			return look_in_log(subscriber, source, message, ret_header);
+		if (!ayrei_source_may_go_on(subscriber, source))
+			return AYREI_NOTHING;
+	}
 	if (header == 0)
 		return empty(subscriber, source);
 	*ret_header = header;
@@ -130,7 +140,7 @@ static inline int look(struct ayre_subscriber *subscriber, struct ayrei_source *
 		                AYREI_RECORD_HEADER;
 		message->bytes = (uint32_t)header;
 		message->time_ns = -1;
-		return FOUND;
+		return AYREI_FOUND;
 	}
 	return look_closer(subscriber, source, header, message);
 }
@@ -145,23 +155,23 @@ static inline int find(struct ayre_subscriber *subscriber, struct ayre_message *
 
 	while (left-- > 0) {
 		struct ayrei_source *source = &subscriber->sources[subscriber->current];
-		int result = AGAIN;
+		int result = AYREI_AGAIN;
 
 		/* Overtaken, or closed: a few times are enough, the others are waiting. */
-		for (int i = 0; result == AGAIN && i < 4; i++)
+		for (int i = 0; result == AYREI_AGAIN && i < 4; i++)
 			result = source->state == AYREI_SOURCE_BROKEN
-			                 ? NOTHING
+			                 ? AYREI_NOTHING
 			                 : look(subscriber, source, message, ret_header);
-		if (result < 0 || (result == FOUND && subscriber->turn > 0))
+		if (result < 0 || (result == AYREI_FOUND && subscriber->turn > 0))
 			return result;
 		/* It has had its turn: to be come back to, if nobody else has anything. */
-		if (result == FOUND)
+		if (result == AYREI_FOUND)
 			left++;
 		subscriber->turn = AYREI_TURN;
 		if (++subscriber->current == subscriber->source_count)
 			subscriber->current = 0;
 	}
-	return NOTHING;
+	return AYREI_NOTHING;
 }
 
 /*
@@ -185,7 +195,7 @@ static inline int find_or_tell(struct ayre_subscriber *subscriber, struct ayre_m
 		ayrei_subscriber_find_newcomers(subscriber);
 	for (int i = 0; i < ATTEMPTS; i++) {
 		result = find(subscriber, message, ret_header);
-		if (__builtin_expect(result == NOTHING, false))
+		if (__builtin_expect(result == AYREI_NOTHING, false))
 			result = ayrei_subscriber_rest(subscriber);
 		if (__builtin_expect(result != 0, true))
 			return result;
@@ -232,6 +242,10 @@ static inline void take(struct ayre_subscriber *subscriber, struct ayrei_source 
 /* Is what lies in the ring still what was found? 0; -ENOENT: overtaken, and placed where it goes on. */
 static int confirm(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
+	if (__builtin_expect(source->is_in_log, false))
+		return ayrei_shared_is_lost(&source->extent.map)
+		               ? ayrei_source_break(subscriber, source)
+		               : 0;
 	if (!ayrei_reader_is_intact(&source->reader, source->reader.position))
 		return ayrei_source_catch_up(subscriber, source) < 0 ? -EPROTO : -ENOENT;
 	return ayrei_shared_is_lost(&source->map) ? ayrei_source_break(subscriber, source) : 0;
@@ -476,9 +490,12 @@ static inline bool is_simple(uint64_t header, uint64_t ring)
 static size_t peek_on(struct ayre_subscriber *subscriber, struct ayre_message *messages,
                       size_t most)
 {
-	const struct ayrei_source *source = &subscriber->sources[subscriber->peeked_source];
+	struct ayrei_source *source = &subscriber->sources[subscriber->peeked_source];
 	struct ayrei_reader reader = source->reader;
 	size_t count = 1;
+
+	if (source->is_in_log)
+		return ayrei_source_peek_on_in_log(subscriber, source, messages, most);
 
 	for (; count < most; count++) {
 		const char *bytes;

@@ -5,6 +5,7 @@
  *   subscriber_open.c  a cursor, made and let go
  *   subscriber_wait.c  nothing there: spinning, sleeping, hearing who came and who died
  *   subscriber_large.c beside the ring
+ *   history.c          durable: reading from the log; history_seek.c: beginning there
  *   source.c           one lane, as its subscriber stands to it
  *   lane.c             the ring
  */
@@ -18,6 +19,7 @@
 
 #include "sys/spin.h"
 #include "topic/directory.h"
+#include "topic/extent.h"
 #include "topic/lane.h"
 #include "topic/shared.h"
 #include "topic/wait.h"
@@ -45,6 +47,10 @@ struct ayrei_source {
 	uint64_t deaths;    /* publishers that died before the present one came */
 	uint64_t lost_at;   /* the number that the last of them would have used next */
 	bool counts;        /* its end is one of those that are waited for, with UNTIL_CLOSED */
+	/* Of a durable lane. */
+	bool is_in_log;             /* read from there: the ring has gone on, or is not there */
+	struct ayrei_extent extent; /* where it is in its log */
+	uint64_t log_end;           /* a log without a ring ends there; 0: it was not found yet */
 };
 
 struct ayre_subscriber {
@@ -90,7 +96,12 @@ struct ayre_subscriber {
 	bool exported;    /* its descriptor was asked for */
 	bool waited_for;  /* publishers wait for us */
 	bool no_barrier;  /* this process cannot make others pass a fence */
+	bool is_durable;
+	bool safe_only;
 };
+
+/* What an attempt on one source came to, besides a negative errno. */
+enum ayrei_attempt { AYREI_NOTHING = 0, AYREI_FOUND = 1, AYREI_AGAIN = 2 };
 
 /* Tags in the set: an index of a source + 1, and this one, which is our own bell. */
 #define AYREI_SUBSCRIBER_BELL 0
@@ -178,6 +189,42 @@ int ayrei_subscriber_fetch_large(struct ayre_subscriber *subscriber,
 void ayrei_subscriber_end_look(struct ayre_subscriber *subscriber);
 /* Lets go of what stays mapped, unless it is being looked at. */
 void ayrei_subscriber_forget_maps(struct ayre_subscriber *subscriber);
+
+/* --- the log (history.c) --- */
+
+/* The lane of its ring; NULL: there is no ring. */
+static inline const struct ayrei_lane_layout *ayrei_source_layout(const struct ayrei_source *source)
+{
+	return source->map.base;
+}
+
+/* May what is at its position be received? */
+static inline bool ayrei_source_may_go_on(const struct ayre_subscriber *subscriber,
+                                          const struct ayrei_source *source)
+{
+	return !subscriber->safe_only || !ayrei_source_layout(source) ||
+	       source->reader.position < ayrei_load_acquire(&ayrei_source_layout(source)->safe);
+}
+
+/* The reader of its ring, at the same place. */
+void ayrei_source_set_reader(struct ayrei_source *source, size_t header_bytes, uint64_t ring_bytes);
+/* From here on it is read from its log. */
+void ayrei_source_enter_log(struct ayrei_source *source);
+/* Where to begin in a durable lane, as the options have it. */
+int ayrei_source_seek_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                          uint32_t from, int64_t value);
+/* As look() in subscriber.c: enum ayrei_attempt or a negative errno; -EBADMSG: what is damaged is passed over. */
+int ayrei_source_look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                             struct ayre_message *message, uint64_t *ret_header);
+/* Would that be something else than nothing? */
+bool ayrei_source_has_in_log(const struct ayre_subscriber *subscriber,
+                             const struct ayrei_source *source);
+/* More messages behind the one that was peeked. Returns how many there are with it. */
+size_t ayrei_source_peek_on_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                                   struct ayre_message *messages, size_t most);
+/* A whole record at a place; message->data is NULL if it lies beside the ring. */
+void ayrei_source_describe(const struct ayrei_source *source, uint64_t header, const char *bytes,
+                           struct ayre_message *message);
 
 /* --- waiting --- */
 

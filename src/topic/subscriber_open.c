@@ -23,8 +23,8 @@
 int ayrei_subscriber_options(struct ayre_subscriber_options *ret_options,
                              const struct ayre_subscriber_options *given)
 {
-	const uint32_t known =
-		AYRE_SUBSCRIBER_EXISTING | AYRE_SUBSCRIBER_LOSSY | AYRE_SUBSCRIBER_UNTIL_CLOSED;
+	const uint32_t known = AYRE_SUBSCRIBER_EXISTING | AYRE_SUBSCRIBER_LOSSY |
+	                       AYRE_SUBSCRIBER_UNTIL_CLOSED | AYRE_SUBSCRIBER_SAFE_ONLY;
 	int result = ayrei_options_copy(ret_options, sizeof(*ret_options), given);
 
 	return result == 0 && ret_options->flags & ~known ? -EINVAL : result;
@@ -36,7 +36,7 @@ struct ayre_subscriber *ayrei_subscriber_new(const struct ayre_subscriber_option
 
 	if (!subscriber)
 		return NULL;
-	subscriber->topic.directory = -1;
+	subscriber->topic = AYREI_NO_TOPIC;
 	subscriber->file = -1;
 	subscriber->bell = -1;
 	subscriber->set = -1;
@@ -144,11 +144,17 @@ static int open_named(struct ayre_subscriber *subscriber, struct ayre_error *err
 {
 	const char *label = subscriber->topic.label;
 	struct stat status;
-	int result = make_cursor(subscriber, error);
+	int result;
 
+	subscriber->is_durable = ayrei_topic_is_durable(&subscriber->topic);
+	subscriber->safe_only = subscriber->options.flags & AYRE_SUBSCRIBER_SAFE_ONLY;
+	if (subscriber->safe_only && !subscriber->is_durable)
+		return ayrei_fail(error, -EOPNOTSUPP, "safe", label,
+		                  "nothing is safe in a topic that is in memory");
+	result = make_cursor(subscriber, error);
 	if (result < 0)
 		return result;
-	subscriber->waited_for = subscriber->waited_for &&
+	subscriber->waited_for = subscriber->waited_for && !subscriber->is_durable &&
 	                         !(subscriber->topic.layout.policy & AYREI_POLICY_LOSSY) &&
 	                         ayrei_file_status(subscriber->file, &status) == 0 &&
 	                         ayrei_topic_may_publish(&subscriber->topic, &status);
@@ -185,7 +191,7 @@ int ayrei_subscriber_open_in(const struct ayre_subscriber_options *options,
 		return result;
 	}
 	subscriber->topic = *topic;
-	*topic = (struct ayrei_topic){.directory = -1};
+	*topic = AYREI_NO_TOPIC;
 	result = open_named(subscriber, error);
 	if (result < 0) {
 		ayre_subscriber_close(subscriber);

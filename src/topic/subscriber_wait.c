@@ -28,18 +28,23 @@
 
 /* --- what there is to tell --- */
 
-static bool has_something(const struct ayrei_source *source)
+static bool has_something(const struct ayre_subscriber *subscriber,
+                          const struct ayrei_source *source)
 {
-	return source->state != AYREI_SOURCE_BROKEN &&
-	       (ayrei_reader_header(&source->reader) != 0 ||
+	if (source->state == AYREI_SOURCE_BROKEN)
+		return false;
+	if (subscriber->is_durable &&
+	    (source->is_in_log || !ayrei_source_may_go_on(subscriber, source)))
+		return source->is_in_log && ayrei_source_has_in_log(subscriber, source);
+	return (ayrei_reader_header(&source->reader) != 0 ||
 	        !ayrei_reader_is_intact(&source->reader, source->reader.position));
 }
 
 /* Has its last publisher died without closing? */
-static bool is_lost(const struct ayrei_source *source)
+static bool is_lost(const struct ayre_subscriber *subscriber, const struct ayrei_source *source)
 {
 	return source->state == AYREI_SOURCE_LEFT && !ayrei_source_was_closed(source) &&
-	       !has_something(source);
+	       !has_something(subscriber, source);
 }
 
 /* 0, -EPIPE or -EOWNERDEAD: with UNTIL_CLOSED, and nothing is there to be read. */
@@ -58,12 +63,12 @@ static int find_end(const struct ayre_subscriber *subscriber)
 		 * One that says it has closed may have left its lane to another: the kernel knows. A lane
 		 * without a name is left to nobody.
 		 */
-		if (has_something(source) ||
+		if (has_something(subscriber, source) ||
 		    (source->state == AYREI_SOURCE_LIVE &&
 		     (subscriber->topic.directory >= 0 || !ayrei_source_was_closed(source))))
 			return 0;
 		seen = true;
-		lost |= is_lost(source) || source->deaths > 0;
+		lost |= is_lost(subscriber, source) || source->deaths > 0;
 	}
 	return !seen ? 0 : lost ? -EOWNERDEAD : -EPIPE;
 }
@@ -83,7 +88,7 @@ static bool is_ending(const struct ayre_subscriber *subscriber)
 void ayrei_subscriber_settle(struct ayre_subscriber *subscriber)
 {
 	subscriber->is_plain = subscriber->source_count == 1 && subscriber->trouble == 0 &&
-	                       !subscriber->exported &&
+	                       !subscriber->exported && !subscriber->is_durable &&
 	                       !(subscriber->options.flags & AYRE_SUBSCRIBER_UNTIL_CLOSED);
 }
 
@@ -96,7 +101,7 @@ bool ayrei_subscriber_is_ready(struct ayre_subscriber *subscriber)
 
 		if (source->state != AYREI_SOURCE_BROKEN)
 			ayrei_source_pass_closed(source, subscriber);
-		if (has_something(source))
+		if (has_something(subscriber, source))
 			return true;
 		if (ayrei_source_is_awaited(source))
 			ayrei_source_publish(source, subscriber);
@@ -531,7 +536,7 @@ int ayre_subscriber_get_info(const struct ayre_subscriber *subscriber,
 			info.lost_publisher = source->id;
 			info.lost_sequence = source->lost_at - 1;
 		}
-		if (is_lost(source)) {
+		if (is_lost(subscriber, source)) {
 			info.publishers_lost++;
 			info.lost_publisher = source->id;
 			info.lost_sequence = source->reader.sequence - 1;

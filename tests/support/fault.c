@@ -52,6 +52,7 @@ static const struct {
 	{"fallocate", {ENOSPC, EIO, EINTR, EOPNOTSUPP}},
 	{"fchmod", {EIO, EPERM}},
 	{"fchown", {EIO, EPERM}},
+	{"lchown", {EIO, EPERM}},
 	{"fcntl", {EMFILE, ENOMEM}},
 	{"fdopendir", {ENOMEM}},
 	{"flock", {ENOLCK, EINTR}},
@@ -61,6 +62,7 @@ static const struct {
 	{"fstatat", {EIO, ENOMEM, EACCES}},
 	{"fstatfs", {EIO, EINTR}},
 	{"fstatvfs", {EIO, EINTR}},
+	{"fdatasync", {EIO, ENOSPC, EINTR}},
 	{"fsync", {EIO, ENOSPC, EINTR}},
 	{"ftok", {ENOENT, EACCES}},
 	{"ftruncate", {EIO, EINTR, EFBIG}},
@@ -224,6 +226,7 @@ WRAP(int, -1, epoll_pwait2,
      (set, events, most, timeout, mask))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(int, -1, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
+WRAP(int, -1, lchown, (const char *path, uid_t user, gid_t group), (path, user, group))
 WRAP(DIR *, NULL, fdopendir, (int fd), (fd))
 WRAP(int, -1, flock, (int fd, int how), (fd, how))
 WRAP(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode))
@@ -233,6 +236,7 @@ WRAP(int, -1, fstatat, (int fd, const char *path, struct stat *status, int flags
      (fd, path, status, flags))
 WRAP(int, -1, fstatfs, (int fd, struct statfs *status), (fd, status))
 WRAP(int, -1, fstatvfs, (int fd, struct statvfs *status), (fd, status))
+WRAP(int, -1, fdatasync, (int fd), (fd))
 WRAP(int, -1, fsync, (int fd), (fd))
 WRAP(key_t, -1, ftok, (const char *path, int letter), (path, letter))
 WRAP(int, -1, ftruncate, (int fd, off_t size), (fd, size))

@@ -219,7 +219,7 @@ static void what_any_death_leaves_is_whole(void **state)
 	(void)state;
 	word = share_memory(sizeof(*word));
 	use(&lane, mapped);
-	ayrei_lane_begin(&lane);
+	ayrei_lane_begin(&lane, lane.mask + 1, 0);
 	limits[0] = lane.limit;
 	limit_count = 1;
 	positions[0] = lane.position;

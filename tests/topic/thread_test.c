@@ -142,7 +142,7 @@ static void begin_lane(void)
 	close(fd);
 	base = mapped;
 	lane = lane_here();
-	ayrei_lane_begin(&lane);
+	ayrei_lane_begin(&lane, lane.mask + 1, 0);
 	cursor = positions[0] = lane.position;
 	for (unsigned int i = 0; i < MESSAGES; i++)
 		positions[i + 1] = ayrei_record_end(positions[i], size_of(i));

@@ -32,27 +32,17 @@ TOPIC_TEST(a_folder_that_is_missing_is_an_error_but_the_root_is_made)
 	return rmdir(path);
 }
 
-TOPIC_TEST(a_disk_is_refused)
+/* Which of the two a topic is, is not its name's to say. */
+TOPIC_TEST(memory_is_not_durable)
 {
-	struct ayre_topic_look *look;
-	struct ayre_error error = {0};
-	char path[NAME_BYTES];
+	struct ayre_topic_options durable = {.size = sizeof(durable), .flags = AYRE_TOPIC_DURABLE};
+	struct ayre_topic_options retaining = {.size = sizeof(retaining), .retain_bytes = 1};
 
-	snprintf(path, sizeof(path), "%s/topic", test_directory());
-	if (ayre_topic_create(NULL, path, NULL) == 1) {
-		remove_topic(path);
-		return skipped("temporary files are in memory here");
-	}
-	fails_to_create(NULL, path, -EOPNOTSUPP);
-	fails_to_publish(NULL, path, -EOPNOTSUPP);
-	fails_to_subscribe(NULL, path, -EOPNOTSUPP);
-	require(ayre_topic_look_new(path, &look, &error) == -ENOENT);
-	require(strstr(error.detail, "on a disk"));
-	/* Nor is a root made there. */
-	snprintf(path, sizeof(path), "%s/root", test_directory());
-	setenv("AYRE_DIR", path, 1);
-	fails_to_create(NULL, NAME, -EOPNOTSUPP);
-	require(access(path, F_OK) == -1);
+	fails_to_create(&durable, NAME, -EOPNOTSUPP);
+	fails_to_create(&retaining, NAME, -EINVAL);
+	require(ayre_topic_create(NULL, NAME, NULL) == 1);
+	fails_to_create(&durable, NAME, -EOPNOTSUPP);
+	remove_topic(NAME);
 	return 0;
 }
 
@@ -150,7 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		counted_test(a_folder_that_is_missing_is_an_error_but_the_root_is_made),
-		counted_test(a_disk_is_refused),
+		counted_test(memory_is_not_durable),
 		counted_test(what_else_has_the_name_is_left_alone),
 		counted_test(the_default_root_is_trusted_only_if_it_is_this_users_alone),
 	};

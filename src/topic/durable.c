@@ -1,0 +1,141 @@
+/*
+ * The two halves of a durable topic.
+ *
+ * Invariant: the half in memory says the same of itself as the half on the disk, and belongs to the topic's
+ * owner. Everybody may make something in /dev/shm, so what has its name there is believed in nothing before.
+ */
+#include "topic/durable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "sys/directory.h"
+#include "sys/system.h"
+#include "topic/directory_make.h"
+
+#define HALVES "/dev/shm"
+
+int ayrei_durable_path(const struct ayrei_topic *topic, int log, char path[static PATH_MAX])
+{
+	struct stat status;
+	int result = ayrei_file_status(log, &status);
+	struct {
+		uint8_t generation[AYREI_GENERATION_BYTES];
+		uint64_t device, inode;
+	} which = {.device = status.st_dev, .inode = status.st_ino};
+
+	if (result < 0)
+		return result;
+	memcpy(which.generation, topic->layout.generation, sizeof(which.generation));
+	snprintf(path, PATH_MAX, HALVES "/ayre-log-%" PRIu32 "-%016" PRIx64, topic->layout.uid,
+	         ayrei_hash(&which, sizeof(which)));
+	return 0;
+}
+
+static bool is_other_half(const struct ayrei_topic *topic, const struct ayrei_topic *half)
+{
+	const struct ayrei_topic_layout *one = &topic->layout, *other = &half->layout;
+
+	return other->incompatible_features == AYREI_FEATURE_MEMORY && one->uid == other->uid &&
+	       memcmp(one->generation, other->generation, sizeof(one->generation)) == 0 &&
+	       one->ring_bytes == other->ring_bytes && one->header_bytes == other->header_bytes &&
+	       one->mode == other->mode;
+}
+
+static int open_half(const struct ayrei_topic *topic, struct ayrei_topic *half, const char *path,
+                     struct ayre_error *error)
+{
+	struct ayre_error own = {0};
+	int result = ayrei_topic_open_directory(half, path, true, &own);
+
+	if (result == 0)
+		result = ayrei_topic_read_layout(half, &own);
+	if (result == 0 && !is_other_half(topic, half))
+		result = ayrei_fail(&own, -EPROTO, "memory", topic->label,
+		                    "%s is not its half in memory: remove it", path);
+	if (result < 0 && half->directory >= 0 && !ayrei_topic_is_named(half->directory, path))
+		result = -ENOENT;
+	if (result < 0)
+		half->directory = ayrei_file_close(half->directory);
+	if (result < 0 && result != -ENOENT && error)
+		*error = own;
+	return result;
+}
+
+static int make_half(const struct ayrei_topic *topic, struct ayrei_topic *half, const char *path,
+                     struct ayre_error *error)
+{
+	static const struct ayre_topic_options none = {.size = sizeof(none)};
+	struct ayre_topic_options options = none;
+
+	if (ayrei_user() != topic->layout.uid && ayrei_user() != 0)
+		return ayrei_fail(error, -EACCES, "memory", topic->label,
+		                  "its owner (user %" PRIu32
+		                  ") has to use it first, each time that the machine has started",
+		                  topic->layout.uid);
+	options.ring_bytes = topic->layout.ring_bytes;
+	return ayrei_topic_make(half, &options, path, HALVES, topic, error);
+}
+
+/* Somebody removes it and somebody makes it, again and again. */
+#define ATTEMPTS 100
+
+int ayrei_durable_open(struct ayrei_topic *topic, struct ayre_error *error)
+{
+	struct ayrei_topic half = AYREI_NO_TOPIC;
+	char path[PATH_MAX];
+	int result = ayrei_durable_path(topic, topic->directory, path);
+
+	half.label = topic->label;
+	if (result < 0)
+		return ayrei_fail(error, result, "memory", topic->label, NULL);
+	result = -EEXIST;
+	for (int i = 0; i < ATTEMPTS && result == -EEXIST; i++) {
+		result = open_half(topic, &half, path, error);
+		if (result == -ENOENT)
+			result = make_half(topic, &half, path, error);
+	}
+	if (result == -EEXIST)
+		return ayrei_fail(error, -EBUSY, "memory", topic->label,
+		                  "others remove and make it all the time");
+	if (result < 0)
+		return result;
+	topic->log = topic->directory;
+	memcpy(topic->log_prefix, topic->prefix, sizeof(topic->log_prefix));
+	topic->directory = half.directory;
+	memcpy(topic->prefix, half.prefix, sizeof(topic->prefix));
+	return 0;
+}
+
+static int give_file(const struct ayrei_topic *half, const char *name)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", half->prefix, name);
+	return ayrei_path_set_owner(path, half->layout.uid, half->layout.gid);
+}
+
+int ayrei_durable_give(const struct ayrei_topic *half)
+{
+	int result = 0;
+
+	if (ayrei_user() == half->layout.uid)
+		return 0;
+	result = give_file(half, "topic");
+	if (result == 0)
+		result = give_file(half, "join");
+	return result == 0 ? give_file(half, ".") : result;
+}
+
+int ayrei_durable_settle(const char *folder)
+{
+	ayrei_auto_fd int fd = ayrei_file_open(folder, O_RDONLY | O_DIRECTORY, 0);
+
+	return fd < 0 ? fd : ayrei_file_sync(fd);
+}

@@ -1,0 +1,240 @@
+#include "topic/extent.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "topic/directory_make.h"
+#include "topic/lane.h"
+#include "topic/log.h"
+
+/* --- opening --- */
+
+static bool is_extent(const struct ayrei_extent_layout *head, const struct ayrei_topic *topic,
+                      uint64_t id, uint64_t begin)
+{
+	return memcmp(head->magic, AYREI_EXTENT_MAGIC, sizeof(head->magic)) == 0 &&
+	       head->version == AYREI_TOPIC_VERSION &&
+	       head->checksum == ayrei_hash(head, offsetof(struct ayrei_extent_layout, checksum)) &&
+	       memcmp(head->generation, topic->layout.generation, sizeof(head->generation)) == 0 &&
+	       head->id == id && head->begin == begin && begin % 8 == 0 && begin <= INT64_MAX &&
+	       head->sequence <= INT64_MAX && head->capacity_bytes >= AYREI_LEAST_EXTENT &&
+	       head->capacity_bytes <= AYREI_MOST_EXTENT &&
+	       head->header_bytes == ayrei_extent_header_bytes(head->capacity_bytes) &&
+	       head->ring_bytes == topic->layout.ring_bytes;
+}
+
+static int open_file(const struct ayrei_topic *topic, uint64_t id, uint64_t begin,
+                     struct ayrei_extent_layout *ret_head, struct stat *ret_status)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int fd =
+		ayrei_topic_open_regular(ayrei_extent_path(topic, id, begin, path), 0, ret_status);
+	ssize_t got;
+
+	if (fd < 0)
+		return fd;
+	if (!ayrei_topic_may_publish(topic, ret_status))
+		return -EPROTO;
+	got = ayrei_file_read_at(fd, ret_head, sizeof(*ret_head), 0);
+	if (got < 0)
+		return (int)got;
+	return got == sizeof(*ret_head) && is_extent(ret_head, topic, id, begin) &&
+	                       (uint64_t)ret_status->st_size >= ret_head->header_bytes
+	               ? ayrei_take_fd(&fd)
+	               : -EBADMSG;
+}
+
+int ayrei_extent_open(struct ayrei_extent *extent, const struct ayrei_topic *topic, uint64_t id,
+                      uint64_t begin)
+{
+	struct ayrei_extent_layout head;
+	struct ayrei_shared map = {.base = NULL};
+	struct stat status;
+	ayrei_auto_fd int fd = open_file(topic, id, begin, &head, &status);
+	uint64_t bytes;
+	int result;
+
+	if (fd < 0)
+		return fd;
+	bytes = (uint64_t)status.st_size;
+	if (bytes > head.header_bytes + head.capacity_bytes)
+		bytes = head.header_bytes + head.capacity_bytes;
+	result = ayrei_shared_map(&map, fd, bytes, 0, false, false);
+	/* Cut short meanwhile. */
+	if (result < 0)
+		return result == -ESTALE ? -EBADMSG : result;
+	*extent = (struct ayrei_extent){
+		.map = map,
+		.bytes = (const char *)map.base + head.header_bytes,
+		.id = id,
+		.key = head.key,
+		.begin = begin,
+		.sequence = head.sequence,
+		.end = begin + (bytes - head.header_bytes) / 8 * 8,
+		.ring_bytes = head.ring_bytes,
+		.created_ns = head.created_ns,
+		.header_bytes = head.header_bytes,
+		.entries = ayrei_index_entries(head.capacity_bytes),
+	};
+	return 0;
+}
+
+int ayrei_extent_began(const struct ayrei_topic *topic, uint64_t id, uint64_t begin,
+                       int64_t *ret_created_ns)
+{
+	struct ayrei_extent_layout head;
+	struct stat status;
+	ayrei_auto_fd int fd = open_file(topic, id, begin, &head, &status);
+
+	if (fd < 0)
+		return fd;
+	*ret_created_ns = head.created_ns;
+	return 0;
+}
+
+void ayrei_extent_close(struct ayrei_extent *extent)
+{
+	if (ayrei_extent_is_open(extent))
+		ayrei_shared_unmap(&extent->map);
+	*extent = (struct ayrei_extent){.id = 0};
+}
+
+/* --- records --- */
+
+uint64_t ayrei_extent_header(const struct ayrei_extent *extent, uint64_t position)
+{
+	const void *word = extent->bytes + (position - extent->begin);
+
+	if (position < extent->begin || position >= extent->end)
+		return 0;
+	return ayrei_load_acquire(word);
+}
+
+bool ayrei_extent_is_whole(const struct ayrei_extent *extent, uint64_t position, uint64_t header)
+{
+	uint64_t left = extent->end - position - AYREI_RECORD_HEADER;
+
+	return ayrei_record_is_valid(header, extent->ring_bytes) && (uint32_t)header <= left &&
+	       ayrei_record_unpack(header).flags & AYREI_RECORD_CHECKED &&
+	       ayrei_record_is_whole(extent->key, position, header,
+	                             ayrei_extent_bytes(extent, position));
+}
+
+uint64_t ayrei_extent_walk(const struct ayrei_extent *extent, struct ayrei_log_place *place,
+                           uint64_t until)
+{
+	uint64_t header = 0;
+
+	while (place->position < until) {
+		header = ayrei_extent_header(extent, place->position);
+		if (!ayrei_extent_is_whole(extent, place->position, header))
+			return header;
+		place->closed = ayrei_record_unpack(header).kind == AYREI_RECORD_CLOSED;
+		place->sequence += !place->closed;
+		place->position = ayrei_record_end(place->position, (uint32_t)header);
+	}
+	return 0;
+}
+
+/* --- the index --- */
+
+bool ayrei_extent_entry(const struct ayrei_extent *extent, uint64_t index,
+                        struct ayrei_index_entry *ret_entry)
+{
+	const char *at = (const char *)extent->map.base + AYREI_BLOCK + index * sizeof(*ret_entry);
+	uint64_t least = extent->begin + index * AYREI_INDEX_STEP;
+
+	memcpy(ret_entry, at, sizeof(*ret_entry));
+	return ret_entry->position >= least && ret_entry->position < extent->end &&
+	       ret_entry->position % 8 == 0 && ret_entry->sequence >= extent->sequence &&
+	       ret_entry->sequence <= INT64_MAX &&
+	       ret_entry->check == ayrei_hash_seeded(ret_entry,
+	                                             offsetof(struct ayrei_index_entry, check),
+	                                             extent->key);
+}
+
+static bool is_within(const struct ayrei_index_entry *entry, enum ayrei_index_by by, int64_t value)
+{
+	switch (by) {
+	case AYREI_BY_POSITION:
+		return (int64_t)entry->position <= value;
+	case AYREI_BY_SEQUENCE:
+		return (int64_t)entry->sequence <= value;
+	default:
+		return entry->time_ns <= value;
+	}
+}
+
+/* Entries are written from the first on, so that what is not there is behind what is; a damaged one only makes
+ * the way longer. */
+struct ayrei_log_place ayrei_extent_seek(const struct ayrei_extent *extent, enum ayrei_index_by by,
+                                         int64_t value)
+{
+	struct ayrei_log_place place = {extent->begin, extent->sequence, false};
+	uint64_t least = 0, most = extent->entries;
+	struct ayrei_index_entry entry;
+
+	while (least < most) {
+		uint64_t middle = least + (most - least) / 2;
+
+		if (ayrei_extent_entry(extent, middle, &entry) && is_within(&entry, by, value)) {
+			place = (struct ayrei_log_place){entry.position, entry.sequence, false};
+			least = middle + 1;
+		} else {
+			most = middle;
+		}
+	}
+	return place;
+}
+
+bool ayrei_extent_seek_behind(const struct ayrei_extent *extent, uint64_t position,
+                              struct ayrei_log_place *ret_place)
+{
+	struct ayrei_index_entry entry;
+	uint64_t index = (position - extent->begin) / AYREI_INDEX_STEP;
+
+	for (; index < extent->entries; index++) {
+		if (!ayrei_extent_entry(extent, index, &entry) || entry.position <= position)
+			continue;
+		*ret_place = (struct ayrei_log_place){entry.position, entry.sequence, false};
+		return true;
+	}
+	return false;
+}
+
+/* --- looking ahead --- */
+
+/*
+ * What looks like a header has to be hashed to be known for one, and who fills messages with such words can
+ * make that as long as they like; so it ends after so many bytes. Zeros, which are most of what an open extent
+ * has, cost nothing.
+ */
+#define HASHED_MOST ((uint64_t)1 << 30)
+
+bool ayrei_extent_look_ahead(const struct ayrei_extent *extent, uint64_t position,
+                             uint64_t *ret_position)
+{
+	uint64_t hashed = 0, at = position + 8;
+	bool proved = false;
+
+	*ret_position = 0;
+	while (at < extent->end && hashed < HASHED_MOST) {
+		uint64_t header = ayrei_extent_header(extent, at);
+
+		if (header == 0 || !ayrei_record_is_valid(header, extent->ring_bytes)) {
+			at += 8;
+			continue;
+		}
+		hashed += (uint32_t)header;
+		if (!ayrei_extent_is_whole(extent, at, header)) {
+			at += 8;
+			continue;
+		}
+		*ret_position = at;
+		proved |= ayrei_record_proves(at, header) > position;
+		at = ayrei_record_end(at, (uint32_t)header);
+	}
+	return proved;
+}

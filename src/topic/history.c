@@ -1,0 +1,340 @@
+/*
+ * Reading a durable lane from its log.
+ *
+ * A position is the same in the ring and in the log. So whoever was overtaken goes on in the log where it was,
+ * and goes back to the ring when it has come near enough to its end.
+ *
+ * Invariant: what is told of the log is a whole record. Where there is none, the kernel or the lane says whether
+ * there has to be one: then it is damaged, is told so once, and passed over; else it is the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/cleanup.h"
+#include "topic/log.h"
+#include "topic/subscriber.h"
+
+/* What the ring's reader has while it is not used: no record, ever. */
+static const uint64_t nothing[8];
+static const struct ayrei_lane_layout no_lane;
+
+void ayrei_source_enter_log(struct ayrei_source *source)
+{
+	source->is_in_log = true;
+	source->reader.ring = (const char *)nothing;
+	source->reader.mask = 0;
+	if (!ayrei_source_layout(source))
+		source->reader.layout = &no_lane;
+}
+
+static uint64_t ring_bytes(const struct ayre_subscriber *subscriber)
+{
+	return subscriber->topic.layout.ring_bytes;
+}
+
+static void leave_log(const struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	source->is_in_log = false;
+	ayrei_extent_close(&source->extent);
+	ayrei_source_set_reader(source, subscriber->topic.layout.header_bytes,
+	                        ring_bytes(subscriber));
+}
+
+/* A ring that is younger than its log has nothing before the place where it began. */
+static bool goes_back_to(const struct ayre_subscriber *subscriber,
+                         const struct ayrei_lane_layout *layout, uint64_t position)
+{
+	struct ayrei_reader reader = {.mask = ring_bytes(subscriber) - 1, .layout = layout};
+	struct ayrei_checkpoint oldest;
+
+	return ayrei_reader_checkpoint(&reader, 0, &oldest) == 0 && oldest.position <= position;
+}
+
+/*
+ * Near its end the ring is read; and where nothing more was carried, it has to be there. 1: it is read from here
+ * on; 0: not yet; -EPROTO: it lies.
+ */
+static int try_ring(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
+	uint64_t position = source->reader.position, carried, ahead;
+
+	if (!layout)
+		return 0;
+	carried = ayrei_load_acquire(&layout->carried);
+	ahead = ayrei_load_acquire(&layout->limit) - position;
+	if (position < carried &&
+	    (ahead > ring_bytes(subscriber) / 2 || !goes_back_to(subscriber, layout, position)))
+		return 0;
+	if (ahead - 1 > ring_bytes(subscriber) - 1)
+		/* It has gone on since. */
+		return position < ayrei_load_acquire(&layout->carried)
+		               ? 0
+		               : ayrei_source_break(subscriber, source);
+	leave_log(subscriber, source);
+	return 1;
+}
+
+/* --- from extent to extent --- */
+
+static void go_to(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                  const struct ayrei_log_place *place)
+{
+	uint64_t missed = place->sequence - source->reader.sequence;
+
+	/* Numbers that go back are damage too; they are not counted. */
+	if (place->sequence > source->reader.sequence) {
+		source->missed += missed;
+		subscriber->missed += missed;
+	}
+	source->reader.position = place->position;
+	source->reader.sequence = place->sequence;
+	source->log_end = 0;
+}
+
+static int open_extent(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                       uint64_t begin)
+{
+	ayrei_extent_close(&source->extent);
+	return ayrei_extent_open(&source->extent, &subscriber->topic, source->id, begin);
+}
+
+/* The beginning of the first extent that can be opened, from this one of the list on. */
+static int go_to_extent(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                        const struct ayrei_extents *extents, size_t index)
+{
+	int result = -ENOENT;
+
+	for (; index < extents->count; index++) {
+		result = open_extent(subscriber, source, extents->begins[index]);
+		if (result == 0) {
+			go_to(subscriber, source,
+			      &(struct ayrei_log_place){source->extent.begin,
+			                                source->extent.sequence, false});
+			return 0;
+		}
+		if (result != -ENOENT && result != -EBADMSG && result != -EPROTO)
+			return result;
+	}
+	return -ENOENT;
+}
+
+/* Behind what is damaged: by the index, the next extent, or the ring. Nothing there: it ends here. */
+static int pass_damage(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	uint64_t position = source->reader.position;
+	struct ayrei_log_place place = {.position = position};
+	struct ayrei_extents extents;
+	int result;
+
+	while (ayrei_extent_is_open(&source->extent) &&
+	       ayrei_extent_seek_behind(&source->extent, place.position, &place)) {
+		uint64_t header = ayrei_extent_header(&source->extent, place.position);
+
+		if (place.sequence >= source->reader.sequence &&
+		    ayrei_extent_is_whole(&source->extent, place.position, header)) {
+			go_to(subscriber, source, &place);
+			return -EBADMSG;
+		}
+	}
+	result = ayrei_extents_list(&extents, &subscriber->topic, source->id);
+	if (result < 0)
+		return result;
+	result = go_to_extent(subscriber, source, &extents,
+	                      ayrei_extents_find(&extents, position) + 1);
+	ayrei_extents_fini(&extents);
+	if (result == -ENOENT && ayrei_source_layout(source)) {
+		struct ayrei_log_place before = {position, source->reader.sequence, false};
+
+		leave_log(subscriber, source);
+		if (ayrei_reader_seek_oldest(&source->reader) < 0)
+			return ayrei_source_break(subscriber, source);
+		place = (struct ayrei_log_place){source->reader.position, source->reader.sequence,
+		                                 false};
+		source->reader.sequence = before.sequence;
+		go_to(subscriber, source, &place);
+		result = 0;
+	}
+	source->log_end = result == 0 ? 0 : position;
+	return result == 0 || result == -ENOENT ? -EBADMSG : result;
+}
+
+/* What its log.ID says was safe, or was given up. false: it says nothing. */
+static bool read_slot(const struct ayre_subscriber *subscriber, const struct ayrei_source *source,
+                      struct ayrei_slot_layout *ret_slot)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+	ayrei_auto_fd int fd = ayrei_topic_open_regular(
+		ayrei_log_path(&subscriber->topic, source->id, path), 0, &status);
+
+	return fd >= 0 && ayrei_slot_read(fd, &subscriber->topic, source->id, ret_slot) == 0;
+}
+
+/*
+ * Opens the extent that the position is in. AYREI_FOUND; AYREI_AGAIN: what was there was given up, and it goes on
+ * at the oldest; AYREI_NOTHING: there is no log; or a negative errno.
+ */
+static int reach(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	uint64_t position = source->reader.position;
+	struct ayrei_slot_layout slot;
+	struct ayrei_extents extents;
+	size_t index;
+	int result;
+
+	if (ayrei_extent_is_open(&source->extent) && position >= source->extent.begin &&
+	    position <= source->extent.end)
+		return AYREI_FOUND;
+	result = ayrei_extents_list(&extents, &subscriber->topic, source->id);
+	if (result < 0)
+		return result;
+	index = ayrei_extents_find(&extents, position);
+	if (extents.count == 0) {
+		source->log_end = position;
+		result = AYREI_NOTHING;
+	} else if (index == SIZE_MAX) {
+		result = go_to_extent(subscriber, source, &extents, 0);
+		if (result == 0)
+			result = read_slot(subscriber, source, &slot) && slot.first <= position
+			                 ? -EBADMSG
+			                 : AYREI_AGAIN;
+		else if (result == -ENOENT)
+			result = AYREI_AGAIN;
+	} else {
+		result = open_extent(subscriber, source, extents.begins[index]);
+		if (result == 0)
+			result = AYREI_FOUND;
+		else if (result == -ENOENT)
+			result = AYREI_AGAIN;
+		else if (result == -EBADMSG || result == -EPROTO)
+			result = pass_damage(subscriber, source);
+	}
+	ayrei_extents_fini(&extents);
+	return result;
+}
+
+/* Without a ring: is this the end, or is something missing? */
+static bool is_damaged(const struct ayre_subscriber *subscriber, const struct ayrei_source *source)
+{
+	uint64_t position = source->reader.position, behind;
+	struct ayrei_slot_layout slot;
+
+	return (read_slot(subscriber, source, &slot) &&
+	        (slot.safe > position || slot.last > position)) ||
+	       ayrei_extent_look_ahead(&source->extent, position, &behind);
+}
+
+/* No whole record is at the position, in the extent that it is in. */
+static int stop(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
+	uint64_t position = source->reader.position;
+	struct ayrei_extent next;
+	int result;
+
+	if (position != source->extent.begin) {
+		result = ayrei_extent_open(&next, &subscriber->topic, source->id, position);
+		if (result == 0) {
+			ayrei_extent_close(&source->extent);
+			source->extent = next;
+			return AYREI_AGAIN;
+		}
+		if (result != -ENOENT && result != -EBADMSG && result != -EPROTO)
+			return result;
+	}
+	if (layout ? position < ayrei_load_acquire(&layout->carried)
+	           : is_damaged(subscriber, source))
+		return pass_damage(subscriber, source);
+	source->log_end = position;
+	return AYREI_NOTHING;
+}
+
+/* --- receiving --- */
+
+void ayrei_source_describe(const struct ayrei_source *source, uint64_t header, const char *bytes,
+                           struct ayre_message *message)
+{
+	struct ayrei_record record = ayrei_record_unpack(header);
+
+	*message = (struct ayre_message){
+		.bytes = ayrei_record_message_bytes(header, bytes),
+		.publisher = source->id,
+		.sequence = source->reader.sequence,
+		.time_ns = -1,
+	};
+	if (record.kind == AYREI_RECORD_MESSAGE)
+		message->data = bytes + ayrei_record_prefix_bytes(record);
+	if (record.flags & AYREI_RECORD_STAMPED)
+		memcpy(&message->time_ns, bytes + ayrei_record_check_bytes(record),
+		       sizeof(message->time_ns));
+}
+
+/* What is at its position, if it may be received: its header, whole. 0: there is none. */
+static uint64_t next_header(const struct ayre_subscriber *subscriber,
+                            const struct ayrei_source *source)
+{
+	uint64_t position = source->reader.position,
+		 header = ayrei_extent_header(&source->extent, position);
+
+	(void)subscriber;
+	return header && ayrei_extent_is_whole(&source->extent, position, header) ? header : 0;
+}
+
+int ayrei_source_look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                             struct ayre_message *message, uint64_t *ret_header)
+{
+	int result = try_ring(subscriber, source);
+	uint64_t header;
+
+	if (result != 0)
+		return result < 0 ? result : AYREI_AGAIN;
+	if (!ayrei_source_may_go_on(subscriber, source) ||
+	    (source->log_end && source->log_end == source->reader.position &&
+	     !ayrei_source_layout(source)))
+		return AYREI_NOTHING;
+	result = reach(subscriber, source);
+	if (result != AYREI_FOUND)
+		return result;
+	header = next_header(subscriber, source);
+	if (!header)
+		return stop(subscriber, source);
+	*ret_header = header;
+	ayrei_source_describe(source, header,
+	                      ayrei_extent_bytes(&source->extent, source->reader.position),
+	                      message);
+	return AYREI_FOUND;
+}
+
+bool ayrei_source_has_in_log(const struct ayre_subscriber *subscriber,
+                             const struct ayrei_source *source)
+{
+	/* Whatever it is: an attempt finds out. Without a ring it has an end, which is known then. */
+	return ayrei_source_may_go_on(subscriber, source) &&
+	       (ayrei_source_layout(source) || source->log_end == 0 ||
+	        source->log_end != source->reader.position);
+}
+
+size_t ayrei_source_peek_on_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                                   struct ayre_message *messages, size_t most)
+{
+	const struct ayrei_extent *extent = &source->extent;
+	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
+	uint64_t until =
+		subscriber->safe_only && layout ? ayrei_load_acquire(&layout->safe) : UINT64_MAX;
+	size_t count = 1;
+
+	for (; count < most && subscriber->peeked_end < until; count++) {
+		uint64_t position = subscriber->peeked_end,
+			 header = ayrei_extent_header(extent, position);
+
+		if ((uint8_t)(header >> 32) != AYREI_RECORD_MESSAGE ||
+		    !ayrei_extent_is_whole(extent, position, header))
+			break;
+		ayrei_source_describe(source, header, ayrei_extent_bytes(extent, position),
+		                      &messages[count]);
+		messages[count].sequence += count;
+		subscriber->peeked_end = ayrei_record_end(position, (uint32_t)header);
+	}
+	return count;
+}

@@ -1,0 +1,307 @@
+#include "topic/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "sys/system.h"
+#include "topic/extent.h"
+
+static uint64_t capacity(const struct ayrei_journal *journal)
+{
+	return journal->topic->layout.extent_bytes;
+}
+
+static bool syncs(const struct ayrei_journal *journal)
+{
+	return journal->sync != AYRE_TOPIC_SYNC_NONE;
+}
+
+/* --- how far it is --- */
+
+int ayrei_journal_note(struct ayrei_journal *journal)
+{
+	struct ayrei_slot_layout slot = journal->slot;
+	int result;
+
+	slot.flags = journal->safe.closed ? AYREI_SLOT_CLOSED : 0;
+	slot.safe = journal->safe.position;
+	slot.sequence = journal->safe.sequence;
+	result = ayrei_slot_write(journal->file, journal->topic, &slot);
+	if (result == 0 && syncs(journal))
+		result = ayrei_file_sync_bytes(journal->file);
+	if (result == 0)
+		journal->slot = slot;
+	return result;
+}
+
+/* --- extents --- */
+
+static void fill_head(const struct ayrei_journal *journal, struct ayrei_extent_layout *head)
+{
+	*head = (struct ayrei_extent_layout){
+		.magic = AYREI_EXTENT_MAGIC,
+		.version = AYREI_TOPIC_VERSION,
+		.header_bytes = (uint32_t)ayrei_extent_header_bytes(capacity(journal)),
+		.id = journal->id,
+		.key = journal->key,
+		.begin = journal->carried.position,
+		.sequence = journal->carried.sequence,
+		.capacity_bytes = capacity(journal),
+		.ring_bytes = journal->topic->layout.ring_bytes,
+		.created_ns = ayrei_realtime_ns(),
+	};
+	memcpy(head->generation, journal->topic->layout.generation, sizeof(head->generation));
+	head->checksum = ayrei_hash(head, offsetof(struct ayrei_extent_layout, checksum));
+}
+
+/* Whole, allocated, and on the disk before it has its name. */
+static int make_extent(const struct ayrei_journal *journal)
+{
+	ayrei_auto_fd int fd = ayrei_log_make_file(journal->topic);
+	char path[AYREI_PEER_PATH_BYTES];
+	struct ayrei_extent_layout head;
+	int result = fd;
+
+	fill_head(journal, &head);
+	if (result >= 0)
+		result = ayrei_file_allocate_private(fd, head.header_bytes + capacity(journal));
+	if (result == 0)
+		result = ayrei_file_write_at(fd, &head, sizeof(head), 0);
+	if (result == 0 && syncs(journal))
+		result = ayrei_file_sync(fd);
+	if (result < 0)
+		return result;
+	ayrei_extent_path(journal->topic, journal->id, head.begin, path);
+	result = ayrei_file_link_unnamed(fd, path);
+	/* What a dead one left, with nothing in it that counts: the lock on the log is ours. */
+	if (result == -EEXIST && ayrei_file_unlink(path) == 0)
+		result = ayrei_file_link_unnamed(fd, path);
+	if (result == 0 && syncs(journal))
+		result = ayrei_file_sync(journal->topic->log);
+	return result < 0 ? result : ayrei_take_fd(&fd);
+}
+
+/* What is behind the last record goes. Nobody reads there: the next extent is there already. */
+static int end_extent(const struct ayrei_journal *journal)
+{
+	int result = ayrei_file_truncate(journal->extent, journal->header_bytes +
+	                                                          journal->carried.position -
+	                                                          journal->begin);
+
+	return result == 0 && syncs(journal) ? ayrei_file_sync(journal->extent) : result;
+}
+
+static void take_extent(struct ayrei_journal *journal, int fd)
+{
+	ayrei_file_close(journal->extent);
+	journal->extent = fd;
+	journal->begin = journal->carried.position;
+	journal->header_bytes = ayrei_extent_header_bytes(capacity(journal));
+	journal->index_next = 0;
+	journal->slot.last = journal->begin;
+}
+
+int ayrei_journal_begin_extent(struct ayrei_journal *journal)
+{
+	int fd = make_extent(journal);
+
+	if (fd < 0)
+		return fd;
+	/* Whoever could not be made shorter only takes more room than it needs. */
+	if (journal->extent >= 0)
+		(void)!end_extent(journal);
+	take_extent(journal, fd);
+	return 0;
+}
+
+/* The open one is full. If there is no room for another, all is as it was. */
+static int roll(struct ayrei_journal *journal)
+{
+	int result = syncs(journal) ? ayrei_journal_flush(journal) : 0;
+
+	if (result == 0)
+		result = ayrei_journal_begin_extent(journal);
+	if (result == 0)
+		result = ayrei_journal_note(journal);
+	if (result == 0)
+		ayrei_journal_retain(journal);
+	return result;
+}
+
+/* --- carrying --- */
+
+/* Of a message beside the ring: its file is safe before the record that tells of it. */
+static int settle_large(const struct ayrei_journal *journal, uint64_t position)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int fd = -1;
+	int result;
+
+	if (!syncs(journal))
+		return 0;
+	ayrei_large_path(journal->topic, journal->id, position, path);
+	fd = ayrei_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
+	result = fd < 0 ? fd : ayrei_file_sync(fd);
+	return result < 0 ? result : ayrei_file_sync(journal->topic->log);
+}
+
+/* All entries that the record there is the first for. */
+static int write_index(struct ayrei_journal *journal, const struct ayrei_log_place *place)
+{
+	uint64_t last = (place->position - journal->begin) / AYREI_INDEX_STEP;
+	struct ayrei_index_entry entry = {
+		.position = place->position,
+		.sequence = place->sequence,
+		.time_ns = ayrei_realtime_ns(),
+	};
+	int result = 0;
+
+	entry.check =
+		ayrei_hash_seeded(&entry, offsetof(struct ayrei_index_entry, check), journal->key);
+	while (result == 0 && journal->index_next <= last) {
+		result = ayrei_file_write_at(journal->extent, &entry, sizeof(entry),
+		                             AYREI_BLOCK + journal->index_next * sizeof(entry));
+		if (result == 0)
+			journal->index_next++;
+	}
+	return result;
+}
+
+/* How far the next write goes: to the end of an extent, or to the position. */
+static int measure(struct ayrei_journal *journal, uint64_t position, struct ayrei_log_place *place)
+{
+	uint64_t room = journal->begin + capacity(journal);
+	int result = 0;
+
+	while (result == 0 && place->position < position) {
+		uint64_t header = ayrei_load(ayrei_lane_word(journal->lane, place->position));
+		struct ayrei_record record = ayrei_record_unpack(header);
+		uint64_t end = ayrei_record_end(place->position, record.bytes);
+
+		if (end > room)
+			break;
+		if (place->position >= journal->begin + journal->index_next * AYREI_INDEX_STEP)
+			result = write_index(journal, place);
+		if (result == 0 && record.kind == AYREI_RECORD_LARGE)
+			result = settle_large(journal, place->position);
+		place->closed = record.kind == AYREI_RECORD_CLOSED;
+		place->sequence += !place->closed;
+		place->position = end;
+	}
+	return result;
+}
+
+int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position)
+{
+	int result = journal->failure;
+
+	while (result == 0 && journal->carried.position < position) {
+		uint64_t begin = journal->carried.position;
+		struct ayrei_log_place place = journal->carried;
+
+		result = measure(journal, position, &place);
+		if (result == 0 && place.position == begin) {
+			result = roll(journal);
+			continue;
+		}
+		if (result == 0)
+			result = ayrei_file_write_at(
+				journal->extent, ayrei_lane_word(journal->lane, begin),
+				place.position - begin,
+				journal->header_bytes + begin - journal->begin);
+		if (result < 0)
+			break;
+		journal->carried = place;
+		ayrei_store_release(&journal->lane->layout->carried, place.position);
+	}
+	return result;
+}
+
+int ayrei_journal_flush(struct ayrei_journal *journal)
+{
+	int result = journal->failure;
+
+	if (result < 0 || journal->safe.position == journal->carried.position)
+		return result;
+	result = ayrei_file_sync_bytes(journal->extent);
+	if (result < 0) {
+		journal->failure = result;
+		return result;
+	}
+	journal->safe = journal->carried;
+	ayrei_store_release(&journal->lane->layout->safe, journal->safe.position);
+	return 0;
+}
+
+/* --- retention --- */
+
+struct shedding {
+	const struct ayrei_topic *topic;
+	uint64_t id, first;
+};
+
+/* A message beside the ring whose record has gone. */
+static int shed_large(const struct ayrei_peer_name *name, uint64_t position, void *context)
+{
+	const struct shedding *shedding = context;
+	char path[AYREI_PEER_PATH_BYTES];
+
+	if (name->id == shedding->id && position < shedding->first)
+		(void)!ayrei_file_unlink(
+			ayrei_large_path(shedding->topic, name->id, position, path));
+	return 0;
+}
+
+/* How many of the oldest may go: never the open one. */
+static size_t count_old(const struct ayrei_journal *journal, const struct ayrei_extents *extents)
+{
+	const struct ayrei_topic_layout *layout = &journal->topic->layout;
+	int64_t now_ns = ayrei_realtime_ns();
+	size_t count = 0;
+
+	while (count + 1 < extents->count) {
+		uint64_t next = extents->begins[count + 1];
+		int64_t ended_ns = 0;
+
+		if (layout->retain_bytes &&
+		    journal->carried.position - next >= layout->retain_bytes) {
+			count++;
+			continue;
+		}
+		if (!layout->retain_age_ns ||
+		    ayrei_extent_began(journal->topic, journal->id, next, &ended_ns) < 0 ||
+		    now_ns - ended_ns < layout->retain_age_ns)
+			break;
+		count++;
+	}
+	return count;
+}
+
+/* That it could not be done is no matter of whoever publishes: it is tried again with the next extent. */
+void ayrei_journal_retain(struct ayrei_journal *journal)
+{
+	const struct ayrei_topic_layout *layout = &journal->topic->layout;
+	struct shedding shedding = {journal->topic, journal->id, 0};
+	char path[AYREI_PEER_PATH_BYTES];
+	struct ayrei_extents extents;
+	size_t count;
+
+	if ((!layout->retain_bytes && !layout->retain_age_ns) ||
+	    ayrei_extents_list(&extents, journal->topic, journal->id) < 0)
+		return;
+	count = count_old(journal, &extents);
+	if (count) {
+		shedding.first = journal->slot.first = extents.begins[count];
+		/* First that they are given up, so that nobody takes them for lost. */
+		if (ayrei_journal_note(journal) == 0) {
+			for (size_t i = 0; i < count; i++)
+				(void)!ayrei_file_unlink(ayrei_extent_path(
+					journal->topic, journal->id, extents.begins[i], path));
+			(void)!ayrei_log_visit_large(journal->topic, shed_large, &shedding);
+		}
+	}
+	ayrei_extents_fini(&extents);
+}

@@ -1,0 +1,86 @@
+/*
+ * The journal of a durable lane: it trails the lane's ring, and carries what is in it to the disk.
+ *
+ *        ring                          log                              the disk
+ *   visible to subscribers  --carry-->  in the kernel's hands  --flush-->  safe
+ *   (position)                          (carried)                          (safe)
+ *
+ * What is visible outlives the publisher, in the ring; what is safe outlives the machine.
+ *
+ * Invariant: bytes of the log before `carried` are those that the ring had at the same positions, and the
+ * lane's limit is never further than a ring behind that. `safe` moves after a flush that was begun with all
+ * before it carried, and that did not fail. After one that failed it never moves again in this journal: the kernel
+ * has forgotten which pages it could not write, and would call the next flush a success.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "topic/directory.h"
+#include "topic/extent.h"
+#include "topic/lane.h"
+#include "topic/log.h"
+
+struct ayrei_journal {
+	const struct ayrei_topic *topic;
+	const struct ayrei_lane *lane; /* its ring, and its layout */
+	int file;                      /* log.ID; -1: there is no journal */
+	int extent;                    /* the open one */
+	uint32_t sync;                 /* enum ayre_topic_sync */
+	uint64_t id, key;
+	uint64_t begin, header_bytes; /* of the open extent */
+	struct ayrei_log_place carried, safe;
+	uint64_t index_next; /* the next entry to be written */
+	int failure;         /* of a flush: for good */
+	struct ayrei_slot_layout slot;
+};
+
+static inline bool ayrei_journal_is_open(const struct ayrei_journal *journal)
+{
+	return journal->file >= 0;
+}
+
+/* --- carrying --- */
+
+/*
+ * Everything before this position, which is an end of records that are in the ring. 0; -ENOSPC: another
+ * extent does not fit, and all is as it was; or another negative errno.
+ */
+int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position);
+/* Makes everything that was carried safe. 0, or what a flush failed with, this one or one before. */
+int ayrei_journal_flush(struct ayrei_journal *journal);
+
+/* --- opening and closing (journal_open.c) --- */
+
+void ayrei_journal_init(struct ayrei_journal *journal);
+/*
+ * Takes the log of that lane: its lock, and what it says of itself. -EWOULDBLOCK: another has it; -EBADMSG: it
+ * is damaged, and left as it is; or another negative errno.
+ */
+int ayrei_journal_take(struct ayrei_journal *journal, const struct ayrei_topic *topic, uint64_t id);
+/*
+ * Goes on with a lane whose ring is there and was taken: it says how far it was carried. -ESTALE: that ring is
+ * not of this log.
+ */
+int ayrei_journal_resume(struct ayrei_journal *journal, const struct ayrei_lane *lane);
+/* The ring is gone: finds the end of the log, and cuts off what is torn. -EBADMSG: something before it is damaged. */
+int ayrei_journal_recover(struct ayrei_journal *journal, struct ayrei_log_place *ret_end);
+/* Begins an extent at the end, with another key, for a ring that is new; closed: as was found there. */
+int ayrei_journal_restart(struct ayrei_journal *journal, struct ayrei_lane *lane, bool closed);
+/* A log for a new lane, whose layout has its id. */
+int ayrei_journal_create(struct ayrei_journal *journal, const struct ayrei_topic *topic,
+                         struct ayrei_lane *lane);
+/* Lets go; what has to be carried and flushed was. Without one, does nothing. */
+void ayrei_journal_close(struct ayrei_journal *journal);
+/* Without a word. */
+void ayrei_journal_abandon(struct ayrei_journal *journal);
+
+/* --- between the two files --- */
+
+/* Writes where the log is into log.ID. */
+int ayrei_journal_note(struct ayrei_journal *journal);
+/* Begins an extent at what was carried. */
+int ayrei_journal_begin_extent(struct ayrei_journal *journal);
+/* Gives up what is older than has to be kept. */
+void ayrei_journal_retain(struct ayrei_journal *journal);

@@ -1,0 +1,194 @@
+/*
+ * A publisher's log: taken with its lane, and how its messages become safe.
+ *
+ * The lock on log.ID comes first, and with it the lane is ours, whether its ring is there or not. A ring that is
+ * there has what its publisher had sent when it died, whatever of it was carried. Without one, after the machine
+ * has started anew, the log alone says how far it goes.
+ */
+#include <errno.h>
+
+#include "base/error.h"
+#include "sys/file.h"
+#include "topic/publisher.h"
+
+/* --- taking --- */
+
+/* So many logs are tried before a new one is made. */
+#define TRIES 64u
+
+struct search {
+	uint64_t ids[TRIES];
+	size_t count;
+};
+
+static int collect(const struct ayrei_log_name *name, void *context)
+{
+	struct search *search = context;
+
+	if (!name->is_extent && search->count < TRIES)
+		search->ids[search->count++] = name->id;
+	return 0;
+}
+
+/* With its ring, if that is there and agrees with it. 1: taken; 0: there is none; or a negative errno. */
+static int go_on(struct ayre_publisher *publisher, struct ayre_error *error)
+{
+	struct ayrei_journal *journal = &publisher->journal;
+	char path[AYREI_PEER_PATH_BYTES];
+	int result;
+
+	if (ayrei_publisher_try_lane(publisher, journal->id)) {
+		result = ayrei_journal_resume(journal, &publisher->lane);
+		if (result == 0)
+			result = ayrei_publisher_succeed(publisher, error);
+		if (result == 0)
+			return 1;
+		ayrei_publisher_drop_lane(publisher);
+		if (result != -ESTALE)
+			return result;
+	}
+	/* Of another log, or damaged: whatever it had is in the log as far as that goes. */
+	(void)!ayrei_file_unlink(
+		ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER, journal->id, "", path));
+	return 0;
+}
+
+static int restart(struct ayre_publisher *publisher, void *context)
+{
+	const struct ayrei_log_place *end = context;
+
+	return ayrei_journal_restart(&publisher->journal, &publisher->lane, end->closed);
+}
+
+static int begin_anew(struct ayre_publisher *publisher, struct ayre_error *error)
+{
+	struct ayrei_log_place end;
+	struct ayrei_new_lane what = {
+		.id = publisher->journal.id,
+		.finish = restart,
+		.context = &end,
+	};
+	int result = ayrei_journal_recover(&publisher->journal, &end);
+
+	if (result < 0)
+		return result;
+	what.position = end.position;
+	what.sequence = end.sequence;
+	result = ayrei_publisher_make_lane(publisher, &what, error);
+	if (result < 0)
+		return result;
+	publisher->was_closed = end.closed;
+	return ayrei_publisher_succeed(publisher, error);
+}
+
+/* 1: taken; 0: it is another's, or damaged, and left as it is. */
+static int try_log(struct ayre_publisher *publisher, uint64_t id, struct ayre_error *error)
+{
+	int result = ayrei_journal_take(&publisher->journal, &publisher->topic, id);
+
+	if (result == 0)
+		result = go_on(publisher, error);
+	if (result == 0) {
+		result = begin_anew(publisher, error);
+		result = result == 0 ? 1 : result;
+	}
+	if (result == 1)
+		return 1;
+	ayrei_publisher_drop_lane(publisher);
+	ayrei_journal_abandon(&publisher->journal);
+	return result == -ENOSPC || result == -EIO || result == -EMFILE || result == -ENFILE ||
+	                       result == -ENOMEM
+	               ? result
+	               : 0;
+}
+
+static int create(struct ayre_publisher *publisher, void *context)
+{
+	(void)context;
+	return ayrei_journal_create(&publisher->journal, &publisher->topic, &publisher->lane);
+}
+
+int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error *error)
+{
+	const struct ayrei_new_lane fresh = {.finish = create};
+	struct search search = {.count = 0};
+	int result = ayrei_log_visit(&publisher->topic, collect, &search);
+
+	publisher->checks = true;
+	if (result < 0)
+		return ayrei_fail(error, result, "look", publisher->topic.label, NULL);
+	for (size_t i = 0; i < search.count; i++) {
+		result = try_log(publisher, search.ids[i], error);
+		if (result < 0)
+			return ayrei_fail(error, result, "log", publisher->topic.label, NULL);
+		if (result == 1)
+			return 0;
+	}
+	result = ayrei_publisher_make_lane(publisher, &fresh, error);
+	publisher->was_closed = true;
+	return result;
+}
+
+/* --- keeping --- */
+
+uint64_t ayrei_publisher_check(const struct ayre_publisher *publisher, uint64_t position,
+                               uint64_t header)
+{
+	const struct ayrei_lane_layout *layout = publisher->lane.layout;
+	char *bytes = ayrei_lane_bytes(&publisher->lane, position);
+	uint64_t check;
+
+	header |= (uint64_t)AYREI_RECORD_CHECKED << 40 |
+	          ayrei_record_lag(position, ayrei_load(&layout->safe));
+	check = ayrei_record_check(layout->key, position, header, bytes);
+	memcpy(bytes, &check, sizeof(check));
+	return header;
+}
+
+static int sync_all(struct ayre_publisher *publisher)
+{
+	uint64_t safe = publisher->journal.safe.position;
+	int result = ayrei_journal_carry(&publisher->journal, publisher->lane.position);
+
+	if (result == 0)
+		result = ayrei_journal_flush(&publisher->journal);
+	if (publisher->journal.safe.position == safe)
+		return result;
+	/* Against one who waits for what is safe, and looks a last time. */
+	ayrei_fence_full();
+	ayrei_publisher_attend(publisher);
+	return result;
+}
+
+int ayrei_publisher_keep(struct ayre_publisher *publisher)
+{
+	return publisher->journal.sync == AYRE_TOPIC_SYNC_EACH ? sync_all(publisher) : 0;
+}
+
+void ayrei_publisher_end_log(struct ayre_publisher *publisher)
+{
+	if (!ayrei_journal_is_open(&publisher->journal) || !publisher->journal.lane)
+		return;
+	/* What could not be carried stays in the ring, for whoever takes the lane next. */
+	if (publisher->journal.sync == AYRE_TOPIC_SYNC_NONE)
+		(void)!ayrei_journal_carry(&publisher->journal, publisher->lane.position);
+	else
+		(void)!sync_all(publisher);
+	ayrei_journal_close(&publisher->journal);
+}
+
+int ayre_publisher_sync(struct ayre_publisher *publisher)
+{
+	return publisher->checks ? sync_all(publisher) : -EOPNOTSUPP;
+}
+
+int ayre_publisher_wait_safe(struct ayre_publisher *publisher, uint64_t sequence,
+                             int64_t deadline_ns)
+{
+	(void)deadline_ns;
+	if (!publisher->checks)
+		return -EOPNOTSUPP;
+	if (sequence >= publisher->lane.sequence)
+		return -EINVAL;
+	return sequence < publisher->journal.safe.sequence ? 0 : sync_all(publisher);
+}
