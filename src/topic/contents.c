@@ -14,13 +14,15 @@
 
 #include "base/cleanup.h"
 #include "sys/directory.h"
+#include "topic/log.h"
 #include "topic/service.h"
 
 static bool is_file_of_topic(const char *file)
 {
 	struct ayrei_peer_name name;
+	struct ayrei_log_name log;
 
-	if (strcmp(file, "topic") == 0 || strcmp(file, "join") == 0)
+	if (strcmp(file, "topic") == 0 || strcmp(file, "join") == 0 || ayrei_log_parse(file, &log))
 		return true;
 	if (!ayrei_peer_parse(file, &name))
 		return false;

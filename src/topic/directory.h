@@ -29,6 +29,17 @@ static inline bool ayrei_topic_is_durable(const struct ayrei_topic *topic)
 	return topic->log >= 0;
 }
 
+/* Where its logs are: of one that was found, not opened, its directory. */
+static inline int ayrei_topic_log(const struct ayrei_topic *topic)
+{
+	return topic->log >= 0 ? topic->log : topic->directory;
+}
+
+static inline const char *ayrei_topic_log_prefix(const struct ayrei_topic *topic)
+{
+	return topic->log >= 0 ? topic->log_prefix : topic->prefix;
+}
+
 /* "PREFIX/pub.0123456789abcdef.bell", and what else there is. */
 #define AYREI_PEER_PATH_BYTES (AYREI_SELF_BYTES + 64)
 

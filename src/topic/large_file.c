@@ -18,9 +18,7 @@ int ayrei_large_create(const struct ayrei_topic *topic, uint64_t bytes,
                        struct ayrei_large_draft *ret_draft)
 {
 	struct ayrei_large_draft draft = {
-		.file.bytes = bytes,
-		.fd = ayrei_file_open_unnamed(ayrei_topic_is_durable(topic) ? topic->log_prefix
-	                                                                    : topic->prefix)};
+		.file.bytes = bytes, .fd = ayrei_file_open_unnamed(ayrei_topic_log_prefix(topic))};
 	int result = draft.fd;
 
 	if (result >= 0)

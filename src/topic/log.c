@@ -48,7 +48,8 @@ bool ayrei_log_parse(const char *file, struct ayrei_log_name *ret_name)
 const char *ayrei_log_path(const struct ayrei_topic *topic, uint64_t id,
                            char path[AYREI_PEER_PATH_BYTES])
 {
-	snprintf(path, AYREI_PEER_PATH_BYTES, "%s/log.%016" PRIx64, topic->log_prefix, id);
+	snprintf(path, AYREI_PEER_PATH_BYTES, "%s/log.%016" PRIx64, ayrei_topic_log_prefix(topic),
+	         id);
 	return path;
 }
 
@@ -56,7 +57,7 @@ const char *ayrei_extent_path(const struct ayrei_topic *topic, uint64_t id, uint
                               char path[AYREI_PEER_PATH_BYTES])
 {
 	snprintf(path, AYREI_PEER_PATH_BYTES, "%s/log.%016" PRIx64 ".%016" PRIx64,
-	         topic->log_prefix, id, begin);
+	         ayrei_topic_log_prefix(topic), id, begin);
 	return path;
 }
 
@@ -66,7 +67,7 @@ static int visit_all(const struct ayrei_topic *topic, int (*visit)(const char *f
 {
 	const struct dirent *entry;
 	DIR *directory;
-	int result = ayrei_directory_open(topic->log, ".", &directory);
+	int result = ayrei_directory_open(ayrei_topic_log(topic), ".", &directory);
 
 	if (result < 0)
 		return result;
@@ -198,7 +199,7 @@ size_t ayrei_extents_find(const struct ayrei_extents *extents, uint64_t position
 
 int ayrei_log_make_file(const struct ayrei_topic *topic)
 {
-	ayrei_auto_fd int fd = ayrei_file_open_unnamed(topic->log_prefix);
+	ayrei_auto_fd int fd = ayrei_file_open_unnamed(ayrei_topic_log_prefix(topic));
 	int result = fd < 0 ? fd : ayrei_file_set_mode(fd, LOG_MODE);
 
 	/* As with lanes: by its group a file shows that its owner may publish. */

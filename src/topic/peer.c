@@ -41,8 +41,7 @@ const char *ayrei_large_path(const struct ayrei_topic *topic, uint64_t id, uint6
 	char suffix[24];
 
 	snprintf(suffix, sizeof(suffix), ".%016" PRIx64, position);
-	format_path(path, ayrei_topic_is_durable(topic) ? topic->log_prefix : topic->prefix,
-	            AYREI_PEER_PUBLISHER, id, suffix);
+	format_path(path, ayrei_topic_log_prefix(topic), AYREI_PEER_PUBLISHER, id, suffix);
 	return path;
 }
 

@@ -19,6 +19,9 @@
 #include "sys/system.h"
 #include "topic/contents.h"
 #include "topic/directory.h"
+#include "topic/directory_make.h"
+#include "topic/durable.h"
+#include "topic/log.h"
 #include "topic/service.h"
 
 /* --- is it one? --- */
@@ -95,11 +98,36 @@ static int count_live(const struct ayrei_peer_name *name, void *context)
 	return 0;
 }
 
-static int check_is_unused(const struct ayrei_topic *topic, struct ayre_error *error)
+/* Of a log, whatever has become of the half in memory. */
+static int count_live_log(const struct ayrei_log_name *name, void *context)
 {
-	struct census census = {topic, 0};
+	struct census *census = context;
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+	ayrei_auto_fd int fd =
+		name->is_extent
+			? -1
+			: ayrei_topic_open_regular(ayrei_log_path(census->topic, name->id, path), 0,
+	                                           &status);
+
+	if (fd >= 0 && ayrei_file_is_owned(fd) == 1)
+		census->live++;
+	return 0;
+}
+
+/* half: that in memory; its directory is -1 if there is none. */
+static int check_is_unused(const struct ayrei_topic *topic, const struct ayrei_topic *half,
+                           struct ayre_error *error)
+{
+	struct census census = {topic, 0}, other = {half, 0};
 	int result = ayrei_topic_visit(topic, count_live, &census);
 
+	if (result == 0 && half->directory >= 0)
+		result = ayrei_topic_visit(half, count_live, &other);
+	/* Its publishers have locks on both. */
+	if (result == 0 && other.live == 0)
+		result = ayrei_log_visit(topic, count_live_log, &census);
+	census.live += other.live;
 	if (result < 0)
 		return ayrei_fail(error, result, "look", topic->label, NULL);
 	if (census.live)
@@ -116,6 +144,16 @@ static int remove_peer(const struct ayrei_peer_name *name, void *context)
 	char path[AYREI_PEER_PATH_BYTES];
 	int result = ayrei_file_unlink(
 		ayrei_peer_path(context, name->kind, name->id, name->suffix, path));
+
+	return result == -ENOENT ? 0 : result;
+}
+
+static int remove_log(const struct ayrei_log_name *name, void *context)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	int result = ayrei_file_unlink(
+		name->is_extent ? ayrei_extent_path(context, name->id, name->begin, path)
+				: ayrei_log_path(context, name->id, path));
 
 	return result == -ENOENT ? 0 : result;
 }
@@ -139,6 +177,8 @@ int ayrei_topic_remove_all(const struct ayrei_topic *topic, const char *path)
 
 	for (int i = 0; i < ATTEMPTS && result == -ENOTEMPTY; i++) {
 		result = ayrei_topic_visit(topic, remove_peer, (void *)(uintptr_t)topic);
+		if (result == 0)
+			result = ayrei_log_visit(topic, remove_log, (void *)(uintptr_t)topic);
 		if (result == 0)
 			result = ayrei_replies_clear(topic, true);
 		if (result >= 0)
@@ -213,10 +253,31 @@ static int hide(const struct ayrei_topic *topic, char unseen[static PATH_MAX])
 	return result < 0 ? result : ayrei_file_rename_new(path, unseen);
 }
 
-int ayre_topic_remove(const char *name, bool force, struct ayre_error *error)
+static int remove_one(const struct ayrei_topic *topic)
 {
 	char unseen[PATH_MAX];
-	struct ayrei_topic topic;
+	int result = hide(topic, unseen);
+
+	return result == 0 ? ayrei_topic_remove_all(topic, unseen) : result;
+}
+
+/* A durable one's half in memory; where there is none, nothing is opened. */
+static void find_half(struct ayrei_topic *topic, struct ayrei_topic *half)
+{
+	char path[PATH_MAX];
+
+	*half = AYREI_NO_TOPIC;
+	half->label = topic->label;
+	if (ayrei_file_in_memory(topic->directory) != 0 ||
+	    ayrei_topic_read_layout(topic, NULL) < 0 ||
+	    ayrei_durable_path(topic, topic->directory, path) < 0)
+		return;
+	(void)!ayrei_topic_open_directory(half, path, true, NULL);
+}
+
+int ayre_topic_remove(const char *name, bool force, struct ayre_error *error)
+{
+	struct ayrei_topic topic, half;
 	int result;
 
 	if (!name)
@@ -224,16 +285,19 @@ int ayre_topic_remove(const char *name, bool force, struct ayre_error *error)
 	result = ayrei_topic_find(&topic, name, error);
 	if (result < 0)
 		return result;
+	find_half(&topic, &half);
 	result = check_is_topic(&topic, error);
 	if (result == 0 && !force)
-		result = check_is_unused(&topic, error);
+		result = check_is_unused(&topic, &half, error);
 	if (result == 0) {
-		result = hide(&topic, unseen);
-		if (result == 0)
-			result = ayrei_topic_remove_all(&topic, unseen);
+		result = remove_one(&topic);
+		/* Nobody finds it any more by the name that is gone. */
+		if (result == 0 && half.directory >= 0)
+			result = remove_one(&half);
 		if (result < 0)
 			ayrei_fail(error, result, "remove", name, NULL);
 	}
+	ayrei_file_close(half.directory);
 	ayrei_topic_close(&topic);
 	return result;
 }
