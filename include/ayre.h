@@ -15,5 +15,6 @@
 #include <ayre/service.h>
 #include <ayre/topic.h>
 #include <ayre/topic_list.h>
+#include <ayre/topic_log.h>
 #include <ayre/version.h>
 #include <ayre/worker.h>

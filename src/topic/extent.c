@@ -19,7 +19,8 @@ static bool is_extent(const struct ayrei_extent_layout *head, const struct ayrei
 	       head->checksum == ayrei_hash(head, offsetof(struct ayrei_extent_layout, checksum)) &&
 	       memcmp(head->generation, topic->layout.generation, sizeof(head->generation)) == 0 &&
 	       head->id == id && head->begin == begin && begin % 8 == 0 && begin <= INT64_MAX &&
-	       head->sequence <= INT64_MAX && head->capacity_bytes >= AYREI_LEAST_EXTENT &&
+	       head->follows <= begin && head->sequence <= INT64_MAX &&
+	       head->capacity_bytes >= AYREI_LEAST_EXTENT &&
 	       head->capacity_bytes <= AYREI_MOST_EXTENT &&
 	       head->header_bytes == ayrei_extent_header_bytes(head->capacity_bytes) &&
 	       head->ring_bytes == topic->layout.ring_bytes;
@@ -72,6 +73,7 @@ int ayrei_extent_open(struct ayrei_extent *extent, const struct ayrei_topic *top
 		.key = head.key,
 		.begin = begin,
 		.sequence = head.sequence,
+		.follows = head.follows,
 		.end = begin + (bytes - head.header_bytes) / 8 * 8,
 		.ring_bytes = head.ring_bytes,
 		.created_ns = head.created_ns,
@@ -189,21 +191,6 @@ struct ayrei_log_place ayrei_extent_seek(const struct ayrei_extent *extent, enum
 	return place;
 }
 
-bool ayrei_extent_seek_behind(const struct ayrei_extent *extent, uint64_t position,
-                              struct ayrei_log_place *ret_place)
-{
-	struct ayrei_index_entry entry;
-	uint64_t index = (position - extent->begin) / AYREI_INDEX_STEP;
-
-	for (; index < extent->entries; index++) {
-		if (!ayrei_extent_entry(extent, index, &entry) || entry.position <= position)
-			continue;
-		*ret_place = (struct ayrei_log_place){entry.position, entry.sequence, false};
-		return true;
-	}
-	return false;
-}
-
 /* --- looking ahead --- */
 
 /*
@@ -213,28 +200,67 @@ bool ayrei_extent_seek_behind(const struct ayrei_extent *extent, uint64_t positi
  */
 #define HASHED_MOST ((uint64_t)1 << 30)
 
-bool ayrei_extent_look_ahead(const struct ayrei_extent *extent, uint64_t position,
-                             uint64_t *ret_position)
+/* The next whole record from a position on: its header, or 0. */
+static uint64_t find_whole(const struct ayrei_extent *extent, uint64_t *position, uint64_t *hashed)
 {
-	uint64_t hashed = 0, at = position + 8;
-	bool proved = false;
+	for (; *position < extent->end && *hashed < HASHED_MOST; *position += 8) {
+		uint64_t header = ayrei_extent_header(extent, *position);
 
-	*ret_position = 0;
-	while (at < extent->end && hashed < HASHED_MOST) {
-		uint64_t header = ayrei_extent_header(extent, at);
+		if (header == 0 || !ayrei_record_is_valid(header, extent->ring_bytes))
+			continue;
+		*hashed += (uint32_t)header;
+		if (ayrei_extent_is_whole(extent, *position, header))
+			return header;
+	}
+	return 0;
+}
 
-		if (header == 0 || !ayrei_record_is_valid(header, extent->ring_bytes)) {
-			at += 8;
-			continue;
-		}
-		hashed += (uint32_t)header;
-		if (!ayrei_extent_is_whole(extent, at, header)) {
-			at += 8;
-			continue;
-		}
-		*ret_position = at;
-		proved |= ayrei_record_proves(at, header) > position;
+bool ayrei_extent_is_damaged(const struct ayrei_extent *extent, uint64_t position)
+{
+	uint64_t hashed = 0, at = position + 8, header;
+
+	while ((header = find_whole(extent, &at, &hashed)) != 0) {
+		if (ayrei_record_proves(at, header) > position)
+			return true;
 		at = ayrei_record_end(at, (uint32_t)header);
 	}
-	return proved;
+	return false;
+}
+
+/* Its number, from that of a place that the whole records behind it lead to. */
+static bool count_back(const struct ayrei_extent *extent, struct ayrei_log_place *place,
+                       const struct ayrei_log_place *known)
+{
+	struct ayrei_log_place at = {place->position, 0, false};
+
+	ayrei_extent_walk(extent, &at, known->position);
+	if (at.position != known->position || at.sequence > known->sequence)
+		return false;
+	place->sequence = known->sequence - at.sequence;
+	return true;
+}
+
+bool ayrei_extent_find_behind(const struct ayrei_extent *extent,
+                              const struct ayrei_log_place *broken,
+                              const struct ayrei_log_place *next, struct ayrei_log_gap *ret_gap)
+{
+	struct ayrei_log_place place = {.position = broken->position + 8};
+	struct ayrei_index_entry entry;
+	uint64_t hashed = 0;
+
+	*ret_gap = (struct ayrei_log_gap){.is_counted = false};
+	if (!find_whole(extent, &place.position, &hashed))
+		return false;
+	for (uint64_t i = (place.position - extent->begin) / AYREI_INDEX_STEP;
+	     !ret_gap->is_counted && i < extent->entries; i++)
+		if (ayrei_extent_entry(extent, i, &entry) && entry.position >= place.position)
+			ret_gap->is_counted = count_back(
+				extent, &place,
+				&(struct ayrei_log_place){entry.position, entry.sequence, false});
+	if (!ret_gap->is_counted && next)
+		ret_gap->is_counted = count_back(extent, &place, next);
+	if (!ret_gap->is_counted || place.sequence < broken->sequence)
+		place.sequence = broken->sequence + 1;
+	ret_gap->place = place;
+	return true;
 }

@@ -17,7 +17,7 @@
 struct ayrei_extent {
 	struct ayrei_shared map; /* nothing: it is not open */
 	const char *bytes;       /* what has the position `begin` */
-	uint64_t id, key, begin, sequence;
+	uint64_t id, key, begin, sequence, follows;
 	uint64_t end; /* there is nothing at or behind this position: the file is no longer */
 	uint64_t ring_bytes;
 	int64_t created_ns;
@@ -70,14 +70,20 @@ enum ayrei_index_by { AYREI_BY_POSITION, AYREI_BY_SEQUENCE, AYREI_BY_TIME };
 /* The last place in the index that is not beyond the value; its beginning, if there is none. */
 struct ayrei_log_place ayrei_extent_seek(const struct ayrei_extent *extent, enum ayrei_index_by by,
                                          int64_t value);
-/* The first place in the index behind a position. false: there is none. */
-bool ayrei_extent_seek_behind(const struct ayrei_extent *extent, uint64_t position,
-                              struct ayrei_log_place *ret_place);
 
 /*
  * Looks behind a place where no whole record is: is there one that proves that what is missing was safe
- * once? true: it is damage; false: it is the end, torn perhaps. *ret_position: that of the last whole record
- * found behind it, or 0.
+ * once? true: it is damage; false: it is the end, torn perhaps.
  */
-bool ayrei_extent_look_ahead(const struct ayrei_extent *extent, uint64_t position,
-                             uint64_t *ret_position);
+bool ayrei_extent_is_damaged(const struct ayrei_extent *extent, uint64_t position);
+/*
+ * The first whole record behind such a place, and its number, as far as the index or `next`, where the next extent
+ * begins (NULL: there is none), tell; else one more than at the place. false: there is none.
+ */
+struct ayrei_log_gap {
+	struct ayrei_log_place place;
+	bool is_counted; /* its number is known */
+};
+bool ayrei_extent_find_behind(const struct ayrei_extent *extent,
+                              const struct ayrei_log_place *broken,
+                              const struct ayrei_log_place *next, struct ayrei_log_gap *ret_gap);

@@ -123,19 +123,15 @@ static int go_to_extent(struct ayre_subscriber *subscriber, struct ayrei_source 
 static int pass_damage(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
 	uint64_t position = source->reader.position;
-	struct ayrei_log_place place = {.position = position};
+	struct ayrei_log_place place = {position, source->reader.sequence, false};
 	struct ayrei_extents extents;
+	struct ayrei_log_gap gap;
 	int result;
 
-	while (ayrei_extent_is_open(&source->extent) &&
-	       ayrei_extent_seek_behind(&source->extent, place.position, &place)) {
-		uint64_t header = ayrei_extent_header(&source->extent, place.position);
-
-		if (place.sequence >= source->reader.sequence &&
-		    ayrei_extent_is_whole(&source->extent, place.position, header)) {
-			go_to(subscriber, source, &place);
-			return -EBADMSG;
-		}
+	if (ayrei_extent_is_open(&source->extent) &&
+	    ayrei_extent_find_behind(&source->extent, &place, NULL, &gap)) {
+		go_to(subscriber, source, &gap.place);
+		return -EBADMSG;
 	}
 	result = ayrei_extents_list(&extents, &subscriber->topic, source->id);
 	if (result < 0)
@@ -143,6 +139,9 @@ static int pass_damage(struct ayre_subscriber *subscriber, struct ayrei_source *
 	result = go_to_extent(subscriber, source, &extents,
 	                      ayrei_extents_find(&extents, position) + 1);
 	ayrei_extents_fini(&extents);
+	/* Repair has given it up, and said so. */
+	if (result == 0 && source->extent.follows == position)
+		return AYREI_AGAIN;
 	if (result == -ENOENT && ayrei_source_layout(source)) {
 		struct ayrei_log_place before = {position, source->reader.sequence, false};
 
@@ -217,12 +216,12 @@ static int reach(struct ayre_subscriber *subscriber, struct ayrei_source *source
 /* Without a ring: is this the end, or is something missing? */
 static bool is_damaged(const struct ayre_subscriber *subscriber, const struct ayrei_source *source)
 {
-	uint64_t position = source->reader.position, behind;
+	uint64_t position = source->reader.position;
 	struct ayrei_slot_layout slot;
 
 	return (read_slot(subscriber, source, &slot) &&
 	        (slot.safe > position || slot.last > position)) ||
-	       ayrei_extent_look_ahead(&source->extent, position, &behind);
+	       ayrei_extent_is_damaged(&source->extent, position);
 }
 
 /* No whole record is at the position, in the extent that it is in. */

@@ -48,6 +48,7 @@ static void fill_head(const struct ayrei_journal *journal, struct ayrei_extent_l
 		.id = journal->id,
 		.key = journal->key,
 		.begin = journal->carried.position,
+		.follows = journal->carried.position,
 		.sequence = journal->carried.sequence,
 		.capacity_bytes = capacity(journal),
 		.ring_bytes = journal->topic->layout.ring_bytes,

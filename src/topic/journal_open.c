@@ -190,11 +190,9 @@ static struct ayrei_log_place known_place(const struct ayrei_journal *journal,
 static int find_end(struct ayrei_journal *journal, const struct ayrei_extent *extent)
 {
 	struct ayrei_log_place place = known_place(journal, extent);
-	uint64_t behind;
 
 	ayrei_extent_walk(extent, &place, extent->end);
-	if (place.position < journal->slot.safe ||
-	    ayrei_extent_look_ahead(extent, place.position, &behind))
+	if (place.position < journal->slot.safe || ayrei_extent_is_damaged(extent, place.position))
 		return -EBADMSG;
 	journal->carried = journal->safe = place;
 	return 0;

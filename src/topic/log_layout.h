@@ -68,7 +68,9 @@ struct ayrei_extent_layout {
 	uint64_t capacity_bytes; /* that it has room for behind its head */
 	uint64_t ring_bytes;     /* of the lane: a record has at most a quarter of it */
 	int64_t created_ns;
-	uint64_t reserved[52];
+	uint64_t
+		follows; /* where the one before it ends: `begin`, or less if repair gave up what was between */
+	uint64_t reserved[51];
 	uint64_t checksum; /* XXH3, 64 bits, of the 504 bytes before it */
 };
 
