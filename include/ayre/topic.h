@@ -144,6 +144,12 @@ enum ayre_publisher_flags {
 	AYRE_PUBLISHER_EXISTING = 1u << 0,
 	/* Each message carries the time (CLOCK_REALTIME) at which it was sent; about 25 ns each. */
 	AYRE_PUBLISHER_STAMP = 1u << 1,
+	/*
+	 * Of a durable topic: a thread of the library's carries messages to the disk and flushes them all the time
+	 * (but for AYRE_TOPIC_SYNC_NONE, unless it is asked to), so that sending waits for the disk only where
+	 * each has to be safe, or the ring is full. It takes no signal. Of another topic it does nothing.
+	 */
+	AYRE_PUBLISHER_THREAD = 1u << 2,
 };
 
 struct ayre_publisher_options {
@@ -275,10 +281,27 @@ int ayre_publisher_sync(struct ayre_publisher *publisher) AYRE_MUST_CHECK;
  * @sequence: its number in the lane: ayre_publisher_info.messages before it was sent
  * @deadline_ns: absolute, CLOCK_MONOTONIC; a flush that was begun is not cut short by it
  *
+ * With AYRE_PUBLISHER_THREAD, others can be sent meanwhile, and one flush is for all that were by its beginning.
+ *
  * Returns 0, -EINVAL: that was not sent yet, -ETIMEDOUT, or as ayre_publisher_sync(). Since 0.1.
  */
 int ayre_publisher_wait_safe(struct ayre_publisher *publisher, uint64_t sequence,
                              int64_t deadline_ns) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_safe_messages() - how many messages of the lane are safe: all with a lower number
+ *
+ * Or what ayre_publisher_sync() would fail with for good, or -EOPNOTSUPP. Since 0.1.
+ */
+int64_t ayre_publisher_safe_messages(struct ayre_publisher *publisher) AYRE_MUST_CHECK;
+
+/**
+ * ayre_publisher_safe_fd() - readable when more is safe, or a flush failed, for poll or an event loop
+ *
+ * With AYRE_PUBLISHER_THREAD: -EOPNOTSUPP otherwise. Readable until ayre_publisher_safe_messages() or
+ * ayre_publisher_wait_safe() has been called. The same for the handle's life; borrowed. Since 0.1.
+ */
+int ayre_publisher_safe_fd(struct ayre_publisher *publisher) AYRE_MUST_CHECK;
 
 /** ayre_publisher_message_max() - the largest message that can be sent, in bytes. Since 0.1. */
 uint64_t ayre_publisher_message_max(const struct ayre_publisher *publisher);

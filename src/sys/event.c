@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -144,6 +145,25 @@ int ayrei_set_wait(int set, struct ayrei_event *events, int most, int64_t deadli
 }
 
 /* --- time --- */
+
+int ayrei_flag_open(void)
+{
+	return ayrei_descriptor_above_standard(
+		AYREI_RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
+
+void ayrei_flag_raise(int flag)
+{
+	/* Raised already, if it cannot be. */
+	(void)!eventfd_write(flag, 1);
+}
+
+int ayrei_flag_clear(int flag)
+{
+	eventfd_t raises;
+
+	return eventfd_read(flag, &raises) == 0;
+}
 
 int ayrei_timer_open(void)
 {

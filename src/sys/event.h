@@ -39,6 +39,12 @@ struct ayrei_event {
 /* Those that are ready now, or by the absolute deadline (0: do not wait). Returns how many. */
 int ayrei_set_wait(int set, struct ayrei_event *events, int most, int64_t deadline_ns);
 
+/* Readable since it was raised, until it is cleared. */
+int ayrei_flag_open(void);
+void ayrei_flag_raise(int flag);
+/* 1: it had been raised. */
+int ayrei_flag_clear(int flag);
+
 /* Readable from a time on; none to begin with. */
 int ayrei_timer_open(void);
 /* deadline_ns: absolute, CLOCK_MONOTONIC; INT64_MAX: never. */

@@ -171,19 +171,33 @@ static int write_index(struct ayrei_journal *journal, const struct ayrei_log_pla
 	return result;
 }
 
-/* How far the next write goes: to the end of an extent, or to the position. */
+/*
+ * The place for it was kept. It is put in here, for many at once and on whatever processor the journal is, and
+ * not while somebody waits for the message.
+ */
+static void put_check(const struct ayrei_journal *journal, uint64_t position, uint64_t header)
+{
+	char *bytes = ayrei_lane_bytes(journal->lane, position);
+	uint64_t check = ayrei_record_check(journal->key, position, header, bytes);
+
+	memcpy(bytes, &check, sizeof(check));
+}
+
+/* How far the next write goes: to the end of an extent, of what is there, or to the position. */
 static int measure(struct ayrei_journal *journal, uint64_t position, struct ayrei_log_place *place)
 {
 	uint64_t room = journal->begin + capacity(journal);
 	int result = 0;
 
 	while (result == 0 && place->position < position) {
-		uint64_t header = ayrei_load(ayrei_lane_word(journal->lane, place->position));
+		uint64_t header =
+			ayrei_load_acquire(ayrei_lane_word(journal->lane, place->position));
 		struct ayrei_record record = ayrei_record_unpack(header);
 		uint64_t end = ayrei_record_end(place->position, record.bytes);
 
-		if (end > room)
+		if (header == 0 || end > room)
 			break;
+		put_check(journal, place->position, header);
 		if (place->position >= journal->begin + journal->index_next * AYREI_INDEX_STEP)
 			result = write_index(journal, place);
 		if (result == 0 && record.kind == AYREI_RECORD_LARGE)
@@ -205,6 +219,8 @@ int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position)
 
 		result = measure(journal, position, &place);
 		if (result == 0 && place.position == begin) {
+			if (ayrei_load_acquire(ayrei_lane_word(journal->lane, begin)) == 0)
+				break;
 			result = roll(journal);
 			continue;
 		}

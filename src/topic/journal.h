@@ -44,8 +44,8 @@ static inline bool ayrei_journal_is_open(const struct ayrei_journal *journal)
 /* --- carrying --- */
 
 /*
- * Everything before this position, which is an end of records that are in the ring. 0; -ENOSPC: another
- * extent does not fit, and all is as it was; or another negative errno.
+ * Everything before this position, as far as there are records in the ring; puts their checks in. 0; -ENOSPC:
+ * another extent does not fit, and all is as it was; or another negative errno.
  */
 int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position);
 /* Makes everything that was carried safe. 0, or what a flush failed with, this one or one before. */

@@ -235,6 +235,8 @@ static inline uint64_t *ayrei_cursor_ticket(struct ayrei_cursor_layout *cursor, 
 #define AYREI_CURSOR_NEEDS_FENCE \
 	2u /* it cannot make others pass a fence: publishers shall be fenced */
 
+#define AYREI_CURSOR_SAFE_ONLY 4u /* it waits for what is safe */
+
 /* What is written into a bell. */
 #define AYREI_BELL_MESSAGE 'm' /* something to read, or room to write */
 #define AYREI_BELL_JOIN    'j' /* somebody came: look through the directory */

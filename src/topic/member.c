@@ -146,6 +146,11 @@ static void clear_away(const struct ayrei_topic *topic, uint64_t id)
 	(void)!ayrei_file_unlink(ayrei_peer_path(topic, AYREI_PEER_SUBSCRIBER, id, "", path));
 }
 
+static bool is_wanted(const struct ayrei_members *members, const struct ayrei_cursor_layout *layout)
+{
+	return !members->safe_only || ayrei_load(&layout->flags) & AYREI_CURSOR_SAFE_ONLY;
+}
+
 /* Negative: it lives and cannot be taken in. 0: it was, or it is nobody. */
 static int take_in(const struct look *look, uint64_t id)
 {
@@ -171,7 +176,8 @@ static int take_in(const struct look *look, uint64_t id)
 		                          false);
 	else
 		result = -ESTALE;
-	if (result == 0 && !is_cursor(layout_of(&member), id, look->topic->layout.generation))
+	if (result == 0 && (!is_cursor(layout_of(&member), id, look->topic->layout.generation) ||
+	                    !is_wanted(look->members, layout_of(&member))))
 		result = -ESTALE;
 	if (result == 0) {
 		member.bell = ayrei_bell_open(

@@ -36,6 +36,7 @@ struct ayrei_members {
 	size_t count, room;
 	int set;        /* their bells, for hang-ups; -1: not made yet */
 	uint64_t wakes; /* rings */
+	bool safe_only; /* takes in those alone who wait for what is safe */
 };
 
 /* Tags in the set, which are ids of members, and this one, which is our own bell. */

@@ -134,14 +134,14 @@ static inline void put_stamp(struct ayre_publisher *publisher, uint64_t position
 		       &time_ns, sizeof(time_ns));
 }
 
-/* What is at this position is written, but for its header, which is returned, and its check. */
+/* What is at this position is written, but for its header, which is returned, and its check, which comes later. */
 static inline uint64_t finish_record(const struct ayre_publisher *publisher, uint64_t position,
                                      size_t bytes, unsigned int kind)
 {
 	uint64_t header = ayrei_record_pack((uint32_t)(bytes + prefix_bytes(publisher)), kind,
 	                                    publisher->stamps ? AYREI_RECORD_STAMPED : 0);
 
-	return publisher->checks ? ayrei_publisher_check(publisher, position, header) : header;
+	return publisher->checks ? ayrei_publisher_mark(publisher, position, header) : header;
 }
 
 static void commit(struct ayre_publisher *publisher, size_t bytes, unsigned int kind)

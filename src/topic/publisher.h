@@ -19,6 +19,7 @@
 #include "sys/spin.h"
 #include "topic/directory.h"
 #include "topic/journal.h"
+#include "topic/journal_thread.h"
 #include "topic/lane.h"
 #include "topic/large.h"
 #include "topic/member.h"
@@ -55,7 +56,9 @@ struct ayre_publisher {
 	bool lossy;
 	bool exported; /* its descriptor was asked for */
 	uint64_t waits;
-	struct ayrei_journal journal; /* of a durable lane */
+	struct ayrei_journal journal;        /* of a durable lane */
+	struct ayrei_journal_thread *thread; /* whose the journal then is; NULL: it is ours */
+	bool wants_thread;
 };
 
 /* Copies what a caller gave, NULL for the defaults. -EINVAL: its size is not set, or a flag is unknown. */
@@ -95,9 +98,17 @@ int ayrei_publisher_wait_large(struct ayre_publisher *publisher, uint64_t bytes,
 
 /* A lane with its log, taken over or made. */
 int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error *error);
-/* A record that is written but for its header, which is returned: its check is put in. */
-uint64_t ayrei_publisher_check(const struct ayre_publisher *publisher, uint64_t position,
-                               uint64_t header);
+/* Of a record that will have a check: its header, as it will be checked. */
+static inline uint64_t ayrei_publisher_mark(const struct ayre_publisher *publisher,
+                                            uint64_t position, uint64_t header)
+{
+	return header | (uint64_t)AYREI_RECORD_CHECKED << 40 |
+	       ayrei_record_lag(position, ayrei_load(&publisher->lane.layout->safe));
+}
+
+/* Begins to drive the journal, once the lane and the bell are there. */
+int ayrei_publisher_begin_log(struct ayre_publisher *publisher);
+uint64_t ayrei_publisher_safe_sequence(const struct ayre_publisher *publisher);
 /* After a message was committed, where each is to be safe: 0, or why it is not. */
 int ayrei_publisher_keep(struct ayre_publisher *publisher);
 /* Before the publisher lets go of a lane that says it is closed. */

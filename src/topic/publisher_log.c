@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "sys/event.h"
 #include "sys/file.h"
 #include "topic/publisher.h"
 
@@ -131,21 +132,27 @@ int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error
 
 /* --- keeping --- */
 
-uint64_t ayrei_publisher_check(const struct ayre_publisher *publisher, uint64_t position,
-                               uint64_t header)
+/* The message with this number was not safe when that was last looked at; everything before a position is wanted. */
+static int await_safe(struct ayre_publisher *publisher, uint64_t position, int64_t deadline_ns)
 {
-	const struct ayrei_lane_layout *layout = publisher->lane.layout;
-	char *bytes = ayrei_lane_bytes(&publisher->lane, position);
-	uint64_t check;
+	struct ayrei_journal_thread *thread = publisher->thread;
+	int result;
 
-	header |= (uint64_t)AYREI_RECORD_CHECKED << 40 |
-	          ayrei_record_lag(position, ayrei_load(&layout->safe));
-	check = ayrei_record_check(layout->key, position, header, bytes);
-	memcpy(bytes, &check, sizeof(check));
-	return header;
+	ayrei_journal_thread_want(thread, position);
+	while (ayrei_load_acquire(&publisher->lane.layout->safe) < position) {
+		result = ayrei_journal_thread_trouble(thread);
+		if (result < 0)
+			return result;
+		if (!ayrei_journal_thread_await(thread, deadline_ns))
+			return ayrei_load_acquire(&publisher->lane.layout->safe) < position
+			               ? -ETIMEDOUT
+			               : 0;
+	}
+	return 0;
 }
 
-static int sync_all(struct ayre_publisher *publisher)
+/* By our own hands. */
+static int flush_all(struct ayre_publisher *publisher)
 {
 	uint64_t safe = publisher->journal.safe.position;
 	int result = ayrei_journal_carry(&publisher->journal, publisher->lane.position);
@@ -160,21 +167,51 @@ static int sync_all(struct ayre_publisher *publisher)
 	return result;
 }
 
+static int sync_all(struct ayre_publisher *publisher)
+{
+	return publisher->thread ? await_safe(publisher, publisher->lane.position, AYRE_NO_DEADLINE)
+	                         : flush_all(publisher);
+}
+
 int ayrei_publisher_keep(struct ayre_publisher *publisher)
 {
-	return publisher->journal.sync == AYRE_TOPIC_SYNC_EACH ? sync_all(publisher) : 0;
+	if (publisher->journal.sync == AYRE_TOPIC_SYNC_EACH)
+		return sync_all(publisher);
+	if (publisher->thread)
+		ayrei_journal_thread_nudge(publisher->thread);
+	return 0;
+}
+
+int ayrei_publisher_begin_log(struct ayre_publisher *publisher)
+{
+	int result = 0;
+
+	if (publisher->checks && publisher->wants_thread)
+		publisher->thread = ayrei_journal_thread_start(
+			&publisher->journal, &publisher->topic, publisher->bell, &result);
+	return result < 0 ? result : 0;
 }
 
 void ayrei_publisher_end_log(struct ayre_publisher *publisher)
 {
+	ayrei_journal_thread_end(publisher->thread);
+	publisher->thread = NULL;
 	if (!ayrei_journal_is_open(&publisher->journal) || !publisher->journal.lane)
 		return;
 	/* What could not be carried stays in the ring, for whoever takes the lane next. */
 	if (publisher->journal.sync == AYRE_TOPIC_SYNC_NONE)
 		(void)!ayrei_journal_carry(&publisher->journal, publisher->lane.position);
 	else
-		(void)!sync_all(publisher);
+		(void)!flush_all(publisher);
 	ayrei_journal_close(&publisher->journal);
+}
+
+/* --- for the host --- */
+
+uint64_t ayrei_publisher_safe_sequence(const struct ayre_publisher *publisher)
+{
+	return publisher->thread ? ayrei_load_acquire(&publisher->thread->safe_sequence)
+	                         : publisher->journal.safe.sequence;
 }
 
 int ayre_publisher_sync(struct ayre_publisher *publisher)
@@ -185,10 +222,46 @@ int ayre_publisher_sync(struct ayre_publisher *publisher)
 int ayre_publisher_wait_safe(struct ayre_publisher *publisher, uint64_t sequence,
                              int64_t deadline_ns)
 {
-	(void)deadline_ns;
+	struct ayrei_journal_thread *thread = publisher->thread;
+	int result = 0;
+
 	if (!publisher->checks)
 		return -EOPNOTSUPP;
 	if (sequence >= publisher->lane.sequence)
 		return -EINVAL;
-	return sequence < publisher->journal.safe.sequence ? 0 : sync_all(publisher);
+	if (!thread)
+		return sequence < publisher->journal.safe.sequence ? 0 : flush_all(publisher);
+	while (sequence >= ayrei_load_acquire(&thread->safe_sequence)) {
+		/* In which of them it is, only the journal knows: all that was sent by now. */
+		if (publisher->journal.sync == AYRE_TOPIC_SYNC_NONE)
+			ayrei_journal_thread_want(thread, publisher->lane.position);
+		else
+			ayrei_journal_thread_nudge(thread);
+		result = ayrei_journal_thread_trouble(thread);
+		if (result < 0)
+			return result;
+		if (!ayrei_journal_thread_await(thread, deadline_ns))
+			return sequence < ayrei_load_acquire(&thread->safe_sequence) ? 0
+			                                                             : -ETIMEDOUT;
+	}
+	return 0;
+}
+
+int64_t ayre_publisher_safe_messages(struct ayre_publisher *publisher)
+{
+	int failure;
+
+	if (!publisher->checks)
+		return -EOPNOTSUPP;
+	if (!publisher->thread)
+		return publisher->journal.failure ? publisher->journal.failure
+		                                  : (int64_t)publisher->journal.safe.sequence;
+	(void)!ayrei_flag_clear(publisher->thread->moved);
+	failure = (int)__atomic_load_n(&publisher->thread->failure, __ATOMIC_ACQUIRE);
+	return failure ? failure : (int64_t)ayrei_publisher_safe_sequence(publisher);
+}
+
+int ayre_publisher_safe_fd(struct ayre_publisher *publisher)
+{
+	return publisher->thread ? publisher->thread->moved : -EOPNOTSUPP;
 }

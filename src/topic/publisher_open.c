@@ -38,7 +38,8 @@
 int ayrei_publisher_options(struct ayre_publisher_options *ret_options,
                             const struct ayre_publisher_options *given)
 {
-	const uint32_t known = AYRE_PUBLISHER_EXISTING | AYRE_PUBLISHER_STAMP;
+	const uint32_t known =
+		AYRE_PUBLISHER_EXISTING | AYRE_PUBLISHER_STAMP | AYRE_PUBLISHER_THREAD;
 	int result = ayrei_options_copy(ret_options, sizeof(*ret_options), given);
 
 	return result == 0 && ret_options->flags & ~known ? -EINVAL : result;
@@ -57,6 +58,7 @@ struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *
 	ayrei_journal_init(&publisher->journal);
 	publisher->join = &publisher->no_join;
 	publisher->stamps = options->flags & AYRE_PUBLISHER_STAMP;
+	publisher->wants_thread = options->flags & AYRE_PUBLISHER_THREAD;
 	publisher->large_bytes = options->large_bytes;
 	ayrei_spin_init(&publisher->spin, options->spin_ns);
 	ayrei_members_init(&publisher->members);
@@ -322,7 +324,7 @@ static void end_lane(struct ayre_publisher *publisher, unsigned int flags)
 	                                    AYREI_RECORD_CLOSED, flags);
 
 	if (publisher->checks)
-		header = ayrei_publisher_check(publisher, publisher->lane.position, header);
+		header = ayrei_publisher_mark(publisher, publisher->lane.position, header);
 	ayrei_lane_commit(&publisher->lane, header);
 }
 
@@ -418,6 +420,8 @@ static int open_named(struct ayre_publisher *publisher, struct ayre_error *error
 	result = ayrei_topic_announce(&publisher->topic);
 	if (result == 0)
 		result = ayrei_publisher_begin(publisher);
+	if (result == 0)
+		result = ayrei_publisher_begin_log(publisher);
 	if (result < 0) {
 		ayrei_fail(error, result, "wait", label, NULL);
 	} else {
@@ -514,7 +518,7 @@ int ayre_publisher_get_info(const struct ayre_publisher *publisher,
 		.subscribers = (uint32_t)publisher->members.count,
 		.wakes = publisher->members.wakes,
 		.waits = publisher->waits,
-		.safe_messages = publisher->journal.safe.sequence,
+		.safe_messages = ayrei_publisher_safe_sequence(publisher),
 	};
 
 	return ayrei_result_copy(ret_info, &info, sizeof(info));

@@ -85,6 +85,19 @@ int ayrei_publisher_look(struct ayre_publisher *publisher, bool ring)
  * In a durable lane it is the journal that has to have been there. It is carried further now and then, while
  * what it copies is still in a cache; in the end it makes all the room there can be.
  */
+static int make_room_of_thread(struct ayre_publisher *publisher, uint64_t bytes)
+{
+	uint64_t carried = ayrei_load_acquire(&publisher->lane.layout->carried);
+	int result = ayrei_lane_extend(&publisher->lane, bytes, carried), trouble;
+
+	if (result != -EAGAIN)
+		return result;
+	/* Each attempt of ours is one of its. */
+	ayrei_journal_thread_nudge(publisher->thread);
+	trouble = ayrei_journal_thread_trouble(publisher->thread);
+	return trouble < 0 ? trouble : result;
+}
+
 static int make_durable_room(struct ayre_publisher *publisher, uint64_t bytes)
 {
 	struct ayrei_lane *lane = &publisher->lane;
@@ -108,7 +121,8 @@ int ayrei_publisher_make_room(struct ayre_publisher *publisher, uint64_t bytes)
 	                         : ayrei_members_floor(&publisher->members, &publisher->lane);
 
 	if (publisher->checks)
-		return make_durable_room(publisher, bytes);
+		return publisher->thread ? make_room_of_thread(publisher, bytes)
+		                         : make_durable_room(publisher, bytes);
 	return ayrei_lane_extend(&publisher->lane, bytes, floor);
 }
 

@@ -64,7 +64,8 @@ void ayrei_subscriber_sign(struct ayre_subscriber *subscriber, const uint8_t *ge
 	ayrei_store_release(
 		&cursor->flags,
 		(subscriber->options.flags & AYRE_SUBSCRIBER_LOSSY ? AYREI_CURSOR_LOSSY : 0) |
-			(subscriber->no_barrier ? AYREI_CURSOR_NEEDS_FENCE : 0));
+			(subscriber->no_barrier ? AYREI_CURSOR_NEEDS_FENCE : 0) |
+			(subscriber->safe_only ? AYREI_CURSOR_SAFE_ONLY : 0));
 }
 
 int ayrei_subscriber_listen(struct ayre_subscriber *subscriber)
