@@ -129,10 +129,10 @@ static void *run(void *context)
 	bool is_stuck = false;
 
 	for (;;) {
-		if (!is_stuck && is_there_more(thread)) {
+		/* All there is, unless it never ends: what is flushed takes less than a flush. */
+		for (unsigned int i = 0; i < SHARE && !is_stuck && is_there_more(thread); i++)
 			is_stuck = carry(thread) < 0;
-			gather(thread);
-		}
+		gather(thread);
 		if (thread->failure == 0 && wants_flush(thread))
 			flush(thread);
 		is_stuck |= thread->failure != 0;
