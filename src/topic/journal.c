@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -58,6 +59,22 @@ static void fill_head(const struct ayrei_journal *journal, struct ayrei_extent_l
 	head->checksum = ayrei_hash(head, offsetof(struct ayrei_extent_layout, checksum));
 }
 
+/*
+ * One is there that begins at the same place, so nothing in it counts. In one step: there is never none, which
+ * would be damage.
+ */
+static int replace_extent(int fd, const char *path)
+{
+	char fresh[AYREI_PEER_PATH_BYTES + sizeof(AYREI_EXTENT_NEW)];
+	int result;
+
+	snprintf(fresh, sizeof(fresh), "%s" AYREI_EXTENT_NEW, path);
+	result = ayrei_file_unlink(fresh);
+	if (result == 0 || result == -ENOENT)
+		result = ayrei_file_link_unnamed(fd, fresh);
+	return result == 0 ? ayrei_file_rename(fresh, path) : result;
+}
+
 /* Whole, allocated, and on the disk before it has its name. */
 static int make_extent(const struct ayrei_journal *journal)
 {
@@ -77,9 +94,8 @@ static int make_extent(const struct ayrei_journal *journal)
 		return result;
 	ayrei_extent_path(journal->topic, journal->id, head.begin, path);
 	result = ayrei_file_link_unnamed(fd, path);
-	/* What a dead one left, with nothing in it that counts: the lock on the log is ours. */
-	if (result == -EEXIST && ayrei_file_unlink(path) == 0)
-		result = ayrei_file_link_unnamed(fd, path);
+	if (result == -EEXIST)
+		result = replace_extent(fd, path);
 	if (result == 0 && syncs(journal))
 		result = ayrei_file_sync(journal->topic->log);
 	return result < 0 ? result : ayrei_take_fd(&fd);

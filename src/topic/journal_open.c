@@ -210,11 +210,32 @@ static int cut(const struct ayrei_journal *journal)
 	               : result;
 }
 
+/* One whose first publisher died before it had an extent. */
+static bool is_empty(const struct ayrei_journal *journal)
+{
+	const struct ayrei_slot_layout *slot = &journal->slot;
+	struct ayrei_extents extents;
+	bool result = slot->first == slot->last && slot->last == slot->safe &&
+	              slot->sequence == 0 &&
+	              ayrei_extents_list(&extents, journal->topic, journal->id) == 0;
+
+	if (result) {
+		result = extents.count == 0;
+		ayrei_extents_fini(&extents);
+	}
+	return result;
+}
+
 int ayrei_journal_recover(struct ayrei_journal *journal, struct ayrei_log_place *ret_end)
 {
 	struct ayrei_extent extent = {.id = 0};
-	int result = open_last(journal, &extent);
+	int result;
 
+	if (is_empty(journal)) {
+		*ret_end = (struct ayrei_log_place){journal->slot.safe, 0, true};
+		return 0;
+	}
+	result = open_last(journal, &extent);
 	if (result < 0)
 		return result;
 	result = find_end(journal, &extent);
@@ -256,10 +277,23 @@ int ayrei_journal_restart(struct ayrei_journal *journal, struct ayrei_lane *lane
 	return 0;
 }
 
+/* The log has its name before it has an extent: an extent without a log would be nobody's. */
+static int name_log(struct ayrei_journal *journal)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	int result = ayrei_journal_note(journal);
+
+	if (result == 0)
+		result = ayrei_file_link_unnamed(journal->file,
+		                                 ayrei_log_path(journal->topic, journal->id, path));
+	return result == 0 && journal->sync != AYRE_TOPIC_SYNC_NONE
+	               ? ayrei_file_sync(journal->topic->log)
+	               : result;
+}
+
 int ayrei_journal_create(struct ayrei_journal *journal, const struct ayrei_topic *topic,
                          struct ayrei_lane *lane)
 {
-	char path[AYREI_PEER_PATH_BYTES];
 	int result = ayrei_log_make_file(topic);
 
 	if (result < 0)
@@ -269,16 +303,12 @@ int ayrei_journal_create(struct ayrei_journal *journal, const struct ayrei_topic
 	journal->id = lane->layout->id;
 	journal->sync = topic->layout.sync;
 	journal->slot.id = journal->id;
-	journal->slot.first = lane->position;
+	journal->slot.first = journal->slot.last = lane->position;
+	journal->safe = (struct ayrei_log_place){lane->position, lane->sequence, true};
 	result = ayrei_file_allocate_private(journal->file, AYREI_SLOTS * AYREI_BLOCK);
 	if (result == 0)
 		result = ayrei_file_try_own(journal->file);
 	if (result == 0)
-		result = ayrei_journal_restart(journal, lane, true);
-	if (result == 0)
-		result = ayrei_file_link_unnamed(journal->file,
-		                                 ayrei_log_path(topic, journal->id, path));
-	if (result == 0 && journal->sync != AYRE_TOPIC_SYNC_NONE)
-		result = ayrei_file_sync(topic->log);
-	return result;
+		result = name_log(journal);
+	return result == 0 ? ayrei_journal_restart(journal, lane, true) : result;
 }

@@ -41,8 +41,10 @@ bool ayrei_log_parse(const char *file, struct ayrei_log_name *ret_name)
 	if (*file == '\0')
 		return true;
 	ret_name->is_extent = true;
-	return *file == '.' && strlen(file) == 1 + DIGITS &&
-	       parse_number(file + 1, &ret_name->begin);
+	if (*file++ != '.' || !parse_number(file, &ret_name->begin))
+		return false;
+	ret_name->is_new = strcmp(file + DIGITS, AYREI_EXTENT_NEW) == 0;
+	return ret_name->is_new || file[DIGITS] == '\0';
 }
 
 const char *ayrei_log_path(const struct ayrei_topic *topic, uint64_t id,
@@ -136,7 +138,7 @@ static int list(const struct ayrei_log_name *name, void *context)
 	const struct listing *listing = context;
 	struct ayrei_extents *extents = listing->extents;
 
-	if (!name->is_extent || name->id != listing->id)
+	if (!name->is_extent || name->is_new || name->id != listing->id)
 		return 0;
 	if (extents->count == extents->room) {
 		size_t room = extents->room ? 2 * extents->room : 16;

@@ -10,10 +10,14 @@
 #include "topic/directory.h"
 #include "topic/log_layout.h"
 
+/* Behind the name of an extent that is about to take the place of another one. */
+#define AYREI_EXTENT_NEW ".new"
+
 /* A file of a log by its name. */
 struct ayrei_log_name {
 	uint64_t id;
 	bool is_extent;
+	bool is_new;    /* AYREI_EXTENT_NEW: it is nothing yet */
 	uint64_t begin; /* of an extent */
 };
 bool ayrei_log_parse(const char *file, struct ayrei_log_name *ret_name);

@@ -116,6 +116,9 @@ static int room(struct ayre_publisher *publisher, uint64_t bytes, int64_t deadli
 {
 	if (publisher->is_reserved)
 		ayrei_publisher_give_up(publisher);
+	/* Nothing is sent into a log that cannot keep it. */
+	if (publisher->checks && ayrei_publisher_failure(publisher) < 0)
+		return ayrei_publisher_failure(publisher);
 	if (publisher->look_error == 0 && ayrei_lane_fits(&publisher->lane, bytes))
 		return 0;
 	return ayrei_publisher_wait_room(publisher, bytes, deadline_ns);

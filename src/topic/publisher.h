@@ -109,6 +109,14 @@ static inline uint64_t ayrei_publisher_mark(const struct ayre_publisher *publish
 /* Begins to drive the journal, once the lane and the bell are there. */
 int ayrei_publisher_begin_log(struct ayre_publisher *publisher);
 uint64_t ayrei_publisher_safe_sequence(const struct ayre_publisher *publisher);
+/* What a flush failed with, for good; 0: none did. */
+static inline int ayrei_publisher_failure(const struct ayre_publisher *publisher)
+{
+	return publisher->thread
+	               ? (int)__atomic_load_n(&publisher->thread->failure, __ATOMIC_ACQUIRE)
+	               : publisher->journal.failure;
+}
+
 /* After a message was committed, where each is to be safe: 0, or why it is not. */
 int ayrei_publisher_keep(struct ayre_publisher *publisher);
 /* Before the publisher lets go of a lane that says it is closed. */

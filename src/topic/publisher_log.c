@@ -253,11 +253,9 @@ int64_t ayre_publisher_safe_messages(struct ayre_publisher *publisher)
 
 	if (!publisher->checks)
 		return -EOPNOTSUPP;
-	if (!publisher->thread)
-		return publisher->journal.failure ? publisher->journal.failure
-		                                  : (int64_t)publisher->journal.safe.sequence;
-	(void)!ayrei_flag_clear(publisher->thread->moved);
-	failure = (int)__atomic_load_n(&publisher->thread->failure, __ATOMIC_ACQUIRE);
+	if (publisher->thread)
+		(void)!ayrei_flag_clear(publisher->thread->moved);
+	failure = ayrei_publisher_failure(publisher);
 	return failure ? failure : (int64_t)ayrei_publisher_safe_sequence(publisher);
 }
 

@@ -35,6 +35,13 @@ int ayrei_service_open(struct ayrei_topic *topic, const struct ayre_topic_option
 	result = ayrei_topic_open(topic, &copy, name, existing, error);
 	if (result < 0)
 		return result;
+	if (ayrei_topic_is_durable(topic)) {
+		ayrei_topic_close(topic);
+		return ayrei_fail(
+			error, -EOPNOTSUPP, "open", name,
+			"it is on a disk, and calls are answered at once or never: a path "
+			"under /dev/shm will do");
+	}
 	if (topic->layout.policy & AYREI_POLICY_LOSSY) {
 		ayrei_topic_close(topic);
 		return ayrei_fail(error, -EINVAL, "open", name,

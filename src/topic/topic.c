@@ -150,11 +150,15 @@ static int remove_peer(const struct ayrei_peer_name *name, void *context)
 
 static int remove_log(const struct ayrei_log_name *name, void *context)
 {
-	char path[AYREI_PEER_PATH_BYTES];
-	int result = ayrei_file_unlink(
-		name->is_extent ? ayrei_extent_path(context, name->id, name->begin, path)
-				: ayrei_log_path(context, name->id, path));
+	char path[AYREI_PEER_PATH_BYTES], fresh[AYREI_PEER_PATH_BYTES + sizeof(AYREI_EXTENT_NEW)];
+	int result;
 
+	if (name->is_extent)
+		ayrei_extent_path(context, name->id, name->begin, path);
+	else
+		ayrei_log_path(context, name->id, path);
+	snprintf(fresh, sizeof(fresh), "%s%s", path, name->is_new ? AYREI_EXTENT_NEW : "");
+	result = ayrei_file_unlink(fresh);
 	return result == -ENOENT ? 0 : result;
 }
 
