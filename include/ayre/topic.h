@@ -18,7 +18,18 @@
  *    publisher of the same user goes on in the lane that an earlier one has left.
  *  - A peer that lies costs its own messages: see ayre(7).
  *
- * All of it is in memory and ends with the machine.
+ * The backing decides what survives. A topic whose directory is in memory is gone with the machine. One on a disk
+ * is *durable*: what is published is also carried into a log there, and read from it by the same calls.
+ *
+ *  - Three things can be said of a message, one after the other: subscribers see it; it is
+ *    kept, if its publisher dies (it is in the ring, which outlives it, or in the log); it is
+ *    *safe*, whatever becomes of the machine. When the last is said, the topic's sync decides.
+ *  - Subscribers who come late, or are slow, read from the log what the ring no longer has: nobody
+ *    is waited for, and nothing is missed but what retention has given up.
+ *  - What is damaged on the disk is never taken for a message: it is told.
+ *
+ * The rings, cursors and bells of a durable topic are in /dev/shm/ayre-log-UID-... and made anew when they are
+ * missing.
  *
  * A handle belongs to one thread at a time, and to the process that opened it. A child of fork(2)
  * must not use its copy, nor close it, nor any descriptor it has: it leaves it alone, and may open
@@ -119,7 +130,7 @@ struct ayre_topic_options {
  *   -EMEDIUMTYPE  it has another tag
  *   -EPROTO       something else has the name, or its description is damaged
  *   -EPROTONOSUPPORT  it was made by a newer ayre that changed what this one has to know
- *   -EOPNOTSUPP   the directory is on a disk: topics live in memory
+ *   -EOPNOTSUPP   DURABLE, and the directory is in memory
  *   -EINVAL       a name, size or mode that can never be right, or an unknown flag
  *   -ENOSPC, -EACCES, -ENOENT (no such directory to make it in), ...
  * Since 0.1.
@@ -422,6 +433,8 @@ struct ayre_message {
  *   -EPIPE, -EOWNERDEAD  with UNTIL_CLOSED: the end
  *   -EPROTO      a publisher broke the format: its lane is left alone from now on, told once;
  *                the others go on
+ *   -EBADMSG     messages of a durable topic are damaged on the disk: told once, and counted as
+ *                missed; the next call goes on behind them
  *   -EMFILE, -ENOMEM  a new publisher cannot be listened to; those known go on, told once for each
  * Since 0.1.
  */
