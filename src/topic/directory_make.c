@@ -44,7 +44,7 @@ int ayrei_topic_check_options(const struct ayre_topic_options *options, const ch
 	if (options->extent_bytes > AYREI_MOST_EXTENT)
 		return ayrei_fail(error, -EINVAL, "extent", label,
 		                  "an extent has at most %" PRIu64 " bytes", AYREI_MOST_EXTENT);
-	if (options->retain_bytes > INT64_MAX || options->retain_age_ns < 0)
+	if (options->reserved || options->retain_bytes > INT64_MAX || options->retain_age_ns < 0)
 		return ayrei_fail(error, -EINVAL, "retention", label, "it is out of range");
 	if (options->mode & ~0666u)
 		return ayrei_fail(error, -EINVAL, "mode", label, "read and write bits only");

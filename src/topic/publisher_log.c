@@ -186,7 +186,10 @@ int ayrei_publisher_begin_log(struct ayre_publisher *publisher)
 {
 	int result = 0;
 
-	if (publisher->checks && publisher->wants_thread)
+	if (!publisher->checks)
+		return 0;
+	ayrei_journal_retain(&publisher->journal);
+	if (publisher->wants_thread)
 		publisher->thread = ayrei_journal_thread_start(
 			&publisher->journal, &publisher->topic, publisher->bell, &result);
 	return result < 0 ? result : 0;
