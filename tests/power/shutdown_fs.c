@@ -13,15 +13,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* FS_IOC_SHUTDOWN of ext4, XFS and others; in no header of Debian 12's. */
-#define SHUTDOWN _IOR('X', 125, uint32_t)
-
-/* Do not write the log out first (EXT4_GOING_FLAGS_NOLOGFLUSH, XFS_FSOP_GOING_FLAGS_NOLOGFLUSH). */
-#define NO_LOG_FLUSH 2
+#include "power/shutdown.h"
 
 int main(int argc, char **argv)
 {
-	uint32_t how = NO_LOG_FLUSH;
+	uint32_t how = SHUTDOWN_NO_LOG_FLUSH;
 	int directory, result;
 
 	if (argc != 2) {
