@@ -213,10 +213,8 @@ static int cut(const struct ayrei_journal *journal)
 /* One whose first publisher died before it had an extent. */
 static bool is_empty(const struct ayrei_journal *journal)
 {
-	const struct ayrei_slot_layout *slot = &journal->slot;
 	struct ayrei_extents extents;
-	bool result = slot->first == slot->last && slot->last == slot->safe &&
-	              slot->sequence == 0 &&
+	bool result = ayrei_slot_is_fresh(&journal->slot) &&
 	              ayrei_extents_list(&extents, journal->topic, journal->id) == 0;
 
 	if (result) {

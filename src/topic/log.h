@@ -52,5 +52,10 @@ int ayrei_log_make_file(const struct ayrei_topic *topic);
 /* What log.ID says. -EBADMSG: neither slot is whole; or another negative errno. */
 int ayrei_slot_read(int fd, const struct ayrei_topic *topic, uint64_t id,
                     struct ayrei_slot_layout *ret_slot);
+/* Does it say that there was never an extent? Its publisher died, or the machine, before there was one. */
+static inline bool ayrei_slot_is_fresh(const struct ayrei_slot_layout *slot)
+{
+	return slot->first == slot->last && slot->last == slot->safe && slot->sequence == 0;
+}
 /* Writes the next one, with its number, time and checksum. It is not safe by that. */
 int ayrei_slot_write(int fd, const struct ayrei_topic *topic, struct ayrei_slot_layout *slot);

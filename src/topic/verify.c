@@ -359,7 +359,8 @@ static int check_log(struct ayrei_checking *checking)
 		       checking->extents.begins[first] < place.position)
 			first++;
 	}
-	if (result == 0 && first == checking->extents.count && checking->has_slot)
+	if (result == 0 && first == checking->extents.count && checking->has_slot &&
+	    !ayrei_slot_is_fresh(&checking->slot))
 		result = tell(checking, &(struct ayrei_flaw){.kind = AYRE_FLAW_EXTENT,
 		                                             .file_begin = place.position,
 		                                             .place = place});

@@ -1,0 +1,355 @@
+/*
+ * A durable topic, for crash_points: what its publisher was told to be safe is there, whatever the disk lost.
+ *
+ *   topic_log write VARIANT   publishes to the topic in $POWER_DISK
+ *   topic_log check VARIANT   receives all of it, compares it with the marks on standard input, and publishes once more
+ *
+ * VARIANT: each, group, thread (group, with a journal thread), retain (group, and the oldest goes); or, wrong,
+ *   unflushed   nothing is flushed, and all is acknowledged
+ *   early       acknowledges before it flushes
+ *   unchecked   takes every record for whole: the library's own check is answered here
+ *
+ * The marks are those of plain_log.c. Rings and extents are as small as they can be, so that many messages lie beside
+ * the ring, and many extents are begun.
+ * Exit: 0; 1 something is lost, invented or damaged; 2 usage; 3 no result.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ayre.h>
+
+#include "topic/record.h"
+
+#define MESSAGES 60 /* of one life */
+#define AT_ONCE  4  /* most messages to a flush */
+#define MOST     16384
+
+enum { EXIT_WRONG = 1, EXIT_USAGE, EXIT_NO_RESULT };
+
+struct variant {
+	const char *name;
+	enum ayre_topic_sync sync;
+	bool thread, retains, early, unchecked;
+};
+
+static const struct variant variants[] = {
+	{.name = "each", .sync = AYRE_TOPIC_SYNC_EACH},
+	{.name = "group", .sync = AYRE_TOPIC_SYNC_GROUP},
+	{.name = "thread", .sync = AYRE_TOPIC_SYNC_GROUP, .thread = true},
+	{.name = "retain", .sync = AYRE_TOPIC_SYNC_GROUP, .retains = true},
+	{.name = "unflushed", .sync = AYRE_TOPIC_SYNC_NONE},
+	{.name = "early", .sync = AYRE_TOPIC_SYNC_GROUP, .early = true},
+	{.name = "unchecked", .sync = AYRE_TOPIC_SYNC_GROUP, .unchecked = true},
+};
+
+static const struct variant *variant;
+static char topic[4096];
+
+bool __real_ayrei_record_is_whole(uint64_t key, uint64_t position, uint64_t header,
+                                  const char *bytes);
+bool __wrap_ayrei_record_is_whole(uint64_t key, uint64_t position, uint64_t header,
+                                  const char *bytes);
+bool __wrap_ayrei_record_is_whole(uint64_t key, uint64_t position, uint64_t header,
+                                  const char *bytes)
+{
+	return variant->unchecked || __real_ayrei_record_is_whole(key, position, header, bytes);
+}
+
+static _Noreturn void fail(const char *what, int code)
+{
+	fprintf(stderr, "topic_log: %s: %s\n", what, strerror(-code));
+	exit(EXIT_NO_RESULT);
+}
+
+/* --- messages --- */
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	uint64_t z = (a + 1) * 0x9e3779b97f4a7c15 ^ (b + 1) * 0xd1b54a32d192ed03;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	return z ^ (z >> 29);
+}
+
+/* The same whatever the life, so that what an earlier life has left begins where new records do. */
+static size_t message_bytes(uint64_t sequence)
+{
+	uint64_t random = mix(sequence, 0);
+
+	return 16 + (size_t)(random % 4 == 0 ? random / 4 % 9000 : random / 4 % 900);
+}
+
+static size_t make_message(unsigned char data[static MOST], uint64_t sequence, uint64_t life)
+{
+	size_t bytes = message_bytes(sequence);
+
+	memcpy(data, &sequence, sizeof(sequence));
+	memcpy(data + 8, &life, sizeof(life));
+	for (size_t i = 16; i < bytes; i++)
+		data[i] = (unsigned char)(mix(mix(sequence, life), i / 8) >> 8 * (i % 8));
+	return bytes;
+}
+
+/* --- write --- */
+
+static struct ayre_publisher *open_publisher(void)
+{
+	struct ayre_topic_options form = {
+		.size = sizeof(form),
+		.flags = AYRE_TOPIC_DURABLE,
+		.ring_bytes = 4096,
+		.extent_bytes = 65536,
+		.retain_bytes = variant->retains ? 100000 : 0,
+		.sync = variant->sync,
+	};
+	struct ayre_publisher_options options = {
+		.size = sizeof(options),
+		.flags = variant->thread ? AYRE_PUBLISHER_THREAD : 0,
+		.topic = &form,
+	};
+	struct ayre_publisher *publisher;
+	int result = ayre_publisher_open(&options, topic, &publisher, NULL);
+
+	if (result < 0)
+		fail("publisher", result);
+	return publisher;
+}
+
+static uint64_t next_sequence(const struct ayre_publisher *publisher)
+{
+	struct ayre_publisher_info info = {.size = sizeof(info)};
+
+	if (ayre_publisher_get_info(publisher, &info) < 0)
+		fail("info", -EINVAL);
+	return info.messages;
+}
+
+static void mark(int marks, const char *word, uint64_t sequence, uint64_t life)
+{
+	if (dprintf(marks, "%s %" PRIu64 " %" PRIu64 "\n", word, sequence, life) < 0)
+		fail("marks", -errno);
+}
+
+static void send_one(struct ayre_publisher *publisher, uint64_t sequence, uint64_t life)
+{
+	unsigned char data[MOST];
+	size_t bytes = make_message(data, sequence, life);
+	int result = ayre_publisher_send(publisher, data, bytes);
+
+	if (result < 0)
+		fail("send", result);
+}
+
+static void flush(struct ayre_publisher *publisher, uint64_t last)
+{
+	int result = 0;
+
+	if (variant->thread)
+		result = ayre_publisher_wait_safe(publisher, last, AYRE_NO_DEADLINE);
+	else if (variant->sync == AYRE_TOPIC_SYNC_GROUP)
+		result = ayre_publisher_sync(publisher);
+	if (result < 0)
+		fail("flush", result);
+}
+
+static void publish_some(struct ayre_publisher *publisher, int marks, uint64_t life)
+{
+	uint64_t first = next_sequence(publisher), count = 1 + mix(first, life) % AT_ONCE;
+
+	for (uint64_t i = first; i < first + count; i++) {
+		mark(marks, "attempted", i, life);
+		send_one(publisher, i, life);
+		if (variant->sync == AYRE_TOPIC_SYNC_EACH)
+			mark(marks, "acknowledged", i, life);
+	}
+	if (variant->sync == AYRE_TOPIC_SYNC_EACH)
+		return;
+	if (!variant->early)
+		flush(publisher, first + count - 1);
+	for (uint64_t i = first; i < first + count; i++)
+		mark(marks, "acknowledged", i, life);
+	if (variant->early)
+		flush(publisher, first + count - 1);
+}
+
+static int run_write(void)
+{
+	int marks = open(getenv("POWER_MARKS"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	uint64_t life = strtoull(getenv("POWER_LIFE"), NULL, 0), stop;
+	struct ayre_publisher *publisher = open_publisher();
+
+	if (marks == -1)
+		fail("POWER_MARKS", -errno);
+	stop = next_sequence(publisher) + MESSAGES;
+	while (next_sequence(publisher) < stop)
+		publish_some(publisher, marks, life);
+	ayre_publisher_close(publisher);
+	close(marks);
+	return 0;
+}
+
+/* --- check --- */
+
+#define MOST_SEQUENCES 4096
+#define MOST_LIVES     64
+
+/* By bits: in which lives it was attempted; in which one, acknowledged. */
+static uint64_t attempted[MOST_SEQUENCES], acknowledged[MOST_SEQUENCES];
+
+static void read_marks(void)
+{
+	uint64_t sequence, life;
+	char line[128], word[16];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		if (sscanf(line, "%15s %" SCNu64 " %" SCNu64, word, &sequence, &life) != 3 ||
+		    sequence >= MOST_SEQUENCES || life >= MOST_LIVES)
+			exit(EXIT_NO_RESULT);
+		attempted[sequence] |= UINT64_C(1) << life;
+		if (strcmp(word, "acknowledged") == 0)
+			acknowledged[sequence] |= UINT64_C(1) << life;
+	}
+}
+
+static int wrong(const char *what, uint64_t sequence, uint64_t life)
+{
+	printf("%s: message %" PRIu64 " of life %" PRIu64 "\n", what, sequence, life);
+	return EXIT_WRONG;
+}
+
+static int judge(const struct ayre_message *message, uint64_t life_before, uint64_t *ret_life)
+{
+	const unsigned char *data = message->data;
+	unsigned char whole[MOST];
+	uint64_t sequence = message->sequence, told, life;
+
+	if (message->bytes < 16 || sequence >= MOST_SEQUENCES)
+		return wrong("damaged", sequence, 0);
+	memcpy(&told, data, sizeof(told));
+	memcpy(&life, data + 8, sizeof(life));
+	*ret_life = life;
+	if (told != sequence || life >= MOST_LIVES || !(attempted[sequence] & UINT64_C(1) << life))
+		return wrong("invented", sequence, life);
+	if (acknowledged[sequence] && !(acknowledged[sequence] & UINT64_C(1) << life))
+		return wrong("another one was acknowledged", sequence, life);
+	if (life < life_before)
+		return wrong("back from the dead", sequence, life);
+	return message->bytes == make_message(whole, sequence, life) &&
+	                       memcmp(data, whole, message->bytes) == 0
+	               ? 0
+	               : wrong("damaged", sequence, life);
+}
+
+/* All there is. *ret_end: the number behind it. */
+static int judge_all(uint64_t *ret_end)
+{
+	struct ayre_subscriber_options options = {
+		.size = sizeof(options),
+		.flags = AYRE_SUBSCRIBER_EXISTING | AYRE_SUBSCRIBER_UNTIL_CLOSED,
+		.from = AYRE_FROM_OLDEST,
+	};
+	struct ayre_subscriber *subscriber;
+	struct ayre_message message;
+	static char buffer[MOST];
+	uint64_t expected = 0, life = 0;
+	int result = ayre_subscriber_open(&options, topic, &subscriber, NULL);
+
+	*ret_end = 0;
+	if (result == -ENOENT)
+		return attempted[0] && acknowledged[0] ? wrong("no topic, but", 0, 0) : 0;
+	if (result < 0)
+		fail("subscriber", result);
+	for (;;) {
+		ssize_t got =
+			ayre_subscriber_try_receive(subscriber, buffer, sizeof(buffer), &message);
+
+		/* Nobody had published when the power went. */
+		if (got == -EAGAIN && expected == 0)
+			break;
+		if (got == -EPIPE || got == -EOWNERDEAD)
+			break;
+		if (got < 0) {
+			result = wrong(strerror((int)-got), expected, life);
+			break;
+		}
+		if (variant->retains && expected == 0)
+			expected = message.sequence;
+		result = message.sequence == expected ? judge(&message, life, &life)
+		                                      : wrong("a gap", expected, life);
+		if (result != 0)
+			break;
+		expected++;
+	}
+	ayre_subscriber_close(subscriber);
+	for (uint64_t i = expected; result == 0 && i < MOST_SEQUENCES; i++)
+		if (acknowledged[i])
+			result = wrong("lost", i, (uint64_t)__builtin_ctzll(acknowledged[i]));
+	*ret_end = expected;
+	return result;
+}
+
+static int verify(void)
+{
+	struct ayre_topic_check_result counts = {.size = sizeof(counts)};
+	int result = ayre_topic_verify(topic, NULL, &counts, NULL);
+
+	if (result == -ENOENT)
+		return 0;
+	if (result < 0)
+		fail("verify", result);
+	return result == 0 ? 0 : wrong("verify finds damage", counts.messages, 0);
+}
+
+/* It takes another message, and has it. */
+static int go_on(uint64_t end)
+{
+	uint64_t life = MOST_LIVES - 1, sequence;
+	struct ayre_publisher *publisher = open_publisher();
+	int result;
+
+	sequence = next_sequence(publisher);
+	if (sequence != end)
+		return wrong("the next one has another number", sequence, end);
+	attempted[sequence] |= UINT64_C(1) << life;
+	acknowledged[sequence] = UINT64_C(1) << life;
+	send_one(publisher, sequence, life);
+	ayre_publisher_close(publisher);
+	result = judge_all(&end);
+	return result == 0 ? verify() : result;
+}
+
+static int run_check(void)
+{
+	uint64_t end;
+	int result;
+
+	read_marks();
+	result = judge_all(&end);
+	if (result == 0)
+		result = verify();
+	return result == 0 ? go_on(end) : result;
+}
+
+int main(int argc, char **argv)
+{
+	const char *disk = getenv("POWER_DISK");
+
+	if (argc != 3 || !disk)
+		return EXIT_USAGE;
+	variant = variants;
+	while (variant < variants + sizeof(variants) / sizeof(*variants) &&
+	       strcmp(variant->name, argv[2]) != 0)
+		variant++;
+	if (variant == variants + sizeof(variants) / sizeof(*variants))
+		return EXIT_USAGE;
+	snprintf(topic, sizeof(topic), "%s/topic", disk);
+	if (strcmp(argv[1], "write") == 0)
+		return run_write();
+	return strcmp(argv[1], "check") == 0 ? run_check() : EXIT_USAGE;
+}
