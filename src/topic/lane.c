@@ -224,7 +224,9 @@ static bool has_time(const struct ayrei_reader *reader, uint64_t header, int64_t
 		return false;
 	if (!(record.flags & AYREI_RECORD_STAMPED))
 		return true;
-	memcpy(&time_ns, reader->ring + (reader->position & reader->mask) + AYREI_RECORD_HEADER,
+	memcpy(&time_ns,
+	       reader->ring + (reader->position & reader->mask) + AYREI_RECORD_HEADER +
+	               ayrei_record_check_bytes(record),
 	       sizeof(time_ns));
 	return time_ns >= value;
 }
