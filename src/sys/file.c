@@ -411,19 +411,28 @@ int ayrei_file_in_memory(int fd)
 	}
 }
 
+int ayrei_link_make(const char *target, const char *path)
+{
+	return AYREI_RESULT(symlink(target, path));
+}
+
+int ayrei_link_read(const char *path, char *target, size_t target_bytes)
+{
+	ssize_t length = AYREI_RESULT(readlink(path, target, target_bytes));
+
+	if (length < 0)
+		return (int)length;
+	if ((size_t)length == target_bytes)
+		return -ENAMETOOLONG;
+	target[length] = '\0';
+	return 0;
+}
+
 int ayrei_file_path(int fd, char *path, size_t path_bytes)
 {
 	char self[AYREI_SELF_BYTES];
-	ssize_t length;
 
-	ayrei_self_path(fd, self);
-	length = AYREI_RESULT(readlink(self, path, path_bytes));
-	if (length < 0)
-		return (int)length;
-	if ((size_t)length == path_bytes)
-		return -ENAMETOOLONG;
-	path[length] = '\0';
-	return 0;
+	return ayrei_link_read(ayrei_self_path(fd, self), path, path_bytes);
 }
 
 /* Of the open file description (flock), so that it is the process's death that ends it. */

@@ -90,6 +90,10 @@ uint64_t ayrei_file_room(int fd);
 /* The path under which this process can open anew what a descriptor is of. Returns path. */
 #define AYREI_SELF_BYTES 40
 const char *ayrei_self_path(int fd, char path[AYREI_SELF_BYTES]);
+/* A symbolic link. -EEXIST: something has that name. */
+int ayrei_link_make(const char *target, const char *path);
+/* Where it leads. NUL-terminated. -EINVAL: it is no link. */
+int ayrei_link_read(const char *path, char *target, size_t target_bytes);
 /* The path behind a descriptor, as the kernel tells it in /proc/self/fd. NUL-terminated. */
 int ayrei_file_path(int fd, char *path, size_t path_bytes);
 

@@ -62,7 +62,8 @@ static int check_entry(const struct place *place, const char *name)
 		return 0;
 	if (S_ISDIR(status.st_mode) && !place->reply && ayrei_reply_has_name(name))
 		return check_reply(place, name, path);
-	is_ours = is_file_of_topic(name) || (!place->reply && strcmp(name, "server") == 0);
+	is_ours = is_file_of_topic(name) || (!place->reply && strcmp(name, "server") == 0) ||
+	          (S_ISLNK(status.st_mode) && strcmp(name, AYREI_HOME) == 0);
 	if (is_ours && !S_ISDIR(status.st_mode))
 		return 0;
 	snprintf(place->foreign, AYREI_FOREIGN_BYTES, "%s%s%.64s", place->reply ? place->reply : "",

@@ -135,9 +135,16 @@ int ayrei_topic_open_directory(struct ayrei_topic *topic, const char *path, bool
 	return 0;
 }
 
+/* What becomes of a topic that is not there, or of which there is one half. */
+enum opening {
+	OPEN_OR_MAKE,
+	OPEN_EXISTING, /* it has to be there; its half in memory is made */
+	OPEN_TO_LOOK,  /* nothing is made */
+};
+
 /* The backing decides, and what it says of itself has to agree. */
 static int check_backing(struct ayrei_topic *topic, const struct ayre_topic_options *options,
-                         struct ayre_error *error)
+                         enum opening how, struct ayre_error *error)
 {
 	int in_memory = ayrei_file_in_memory(topic->directory);
 	uint32_t features = topic->layout.incompatible_features;
@@ -161,11 +168,14 @@ static int check_backing(struct ayrei_topic *topic, const struct ayre_topic_opti
 			error, -EOPNOTSUPP, "file system", topic->label,
 			"it is in memory, and so is not durable: a durable topic is a path on "
 			"a disk");
-	return in_memory ? 0 : ayrei_durable_open(topic, error);
+	if (in_memory)
+		return 0;
+	return how == OPEN_TO_LOOK ? ayrei_durable_find(topic, error)
+	                           : ayrei_durable_open(topic, error);
 }
 
 static int open_whole(struct ayrei_topic *topic, const struct ayre_topic_options *options,
-                      const char *path, struct ayre_error *error)
+                      const char *path, enum opening how, struct ayre_error *error)
 {
 	int result =
 		ayrei_topic_open_directory(topic, path, strchr(topic->label, '/') == NULL, error);
@@ -175,7 +185,7 @@ static int open_whole(struct ayrei_topic *topic, const struct ayre_topic_options
 	if (result == 0)
 		result = check_tag(topic, options, error);
 	if (result == 0)
-		result = check_backing(topic, options, error);
+		result = check_backing(topic, options, how, error);
 	return result;
 }
 
@@ -189,10 +199,10 @@ bool ayrei_topic_is_named(int directory, const char *path)
 }
 
 static int open_existing(struct ayrei_topic *topic, const struct ayre_topic_options *options,
-                         const char *path, struct ayre_error *error)
+                         const char *path, enum opening how, struct ayre_error *error)
 {
 	struct ayre_error own = {0};
-	int result = open_whole(topic, options, path, &own);
+	int result = open_whole(topic, options, path, how, &own);
 
 	/* Once it is open as a log, the half in memory is another matter. */
 	if (result < 0 && topic->log < 0 && topic->directory >= 0 &&
@@ -220,7 +230,7 @@ static int make(struct ayrei_topic *topic, const struct ayre_topic_options *opti
 #define ATTEMPTS 100
 
 static int open_or_make(struct ayrei_topic *topic, const struct ayre_topic_options *options,
-                        const char *name, bool existing, struct ayre_error *error)
+                        const char *name, enum opening how, struct ayre_error *error)
 {
 	char path[PATH_MAX], parent[PATH_MAX];
 	int result = ayrei_topic_check_options(options, name, error);
@@ -228,19 +238,19 @@ static int open_or_make(struct ayrei_topic *topic, const struct ayre_topic_optio
 	if (result == 0)
 		result = ayrei_topic_path(name, path, parent, error);
 	if (result == 0 && !strchr(name, '/')) {
-		result = existing ? 0 : ayrei_topic_make_root(parent, error);
+		result = how == OPEN_OR_MAKE ? ayrei_topic_make_root(parent, error) : 0;
 		if (result == 0)
 			result = ayrei_topic_check_root(parent, name, error);
 	}
 	if (result < 0)
 		return result;
 	for (int i = 0; i < ATTEMPTS; i++) {
-		result = open_existing(topic, options, path, error);
+		result = open_existing(topic, options, path, how, error);
 		if (result == 0 && options->flags & AYRE_TOPIC_EXCLUSIVE)
 			return ayrei_fail(error, -EEXIST, "create", name, NULL);
 		if (result != -ENOENT)
 			return result;
-		if (existing)
+		if (how != OPEN_OR_MAKE)
 			return ayrei_fail(error, result, "open", name, NULL);
 		result = make(topic, options, path, parent, error);
 		if (result != -EEXIST)
@@ -249,8 +259,8 @@ static int open_or_make(struct ayrei_topic *topic, const struct ayre_topic_optio
 	return ayrei_fail(error, -EBUSY, "create", name, "others remove and make it all the time");
 }
 
-int ayrei_topic_open(struct ayrei_topic *topic, const struct ayre_topic_options *options,
-                     const char *name, bool existing, struct ayre_error *error)
+static int open_topic(struct ayrei_topic *topic, const struct ayre_topic_options *options,
+                      const char *name, enum opening how, struct ayre_error *error)
 {
 	struct ayre_topic_options copy;
 	int result;
@@ -263,10 +273,21 @@ int ayrei_topic_open(struct ayrei_topic *topic, const struct ayre_topic_options 
 	topic->label = strdup(name);
 	if (!topic->label)
 		return ayrei_fail(error, -ENOMEM, "handle", name, NULL);
-	result = open_or_make(topic, &copy, name, existing, error);
+	result = open_or_make(topic, &copy, name, how, error);
 	if (result < 0)
 		ayrei_topic_close(topic);
 	return result;
+}
+
+int ayrei_topic_open(struct ayrei_topic *topic, const struct ayre_topic_options *options,
+                     const char *name, bool existing, struct ayre_error *error)
+{
+	return open_topic(topic, options, name, existing ? OPEN_EXISTING : OPEN_OR_MAKE, error);
+}
+
+int ayrei_topic_look(struct ayrei_topic *topic, const char *name, struct ayre_error *error)
+{
+	return open_topic(topic, NULL, name, OPEN_TO_LOOK, error);
 }
 
 void ayrei_topic_close(struct ayrei_topic *topic)

@@ -43,6 +43,9 @@ static inline const char *ayrei_topic_log_prefix(const struct ayrei_topic *topic
 /* "PREFIX/pub.0123456789abcdef.bell", and what else there is. */
 #define AYREI_PEER_PATH_BYTES (AYREI_SELF_BYTES + 64)
 
+/* In the half in memory of a durable topic, a link to the directory on the disk. */
+#define AYREI_HOME "home"
+
 /* In the name, ".NAME.ayre-creating.01234567", of a topic that is not whole yet. */
 #define AYREI_UNFINISHED        ".ayre-creating."
 #define AYREI_UNFINISHED_DIGITS 8
@@ -60,6 +63,8 @@ bool ayrei_topic_is_unfinished(const char *file);
 
 /* The folder of the topics that have no slash in their name, which may not exist. */
 int ayrei_topic_root(char *path, struct ayre_error *error);
+/* No other one was asked for. */
+bool ayrei_topic_has_default_root(void);
 /* It may be there already. */
 int ayrei_topic_make_root(const char *root, struct ayre_error *error);
 /* -EPERM: the default one is not this user's alone. */
@@ -71,8 +76,12 @@ int ayrei_topic_check_root(const char *root, const char *label, struct ayre_erro
  */
 int ayrei_topic_open(struct ayrei_topic *topic, const struct ayre_topic_options *options,
                      const char *name, bool existing, struct ayre_error *error);
+/* One that is there, to look at it: of a durable one whose half in memory is not there, the directory is -1. */
+int ayrei_topic_look(struct ayrei_topic *topic, const char *name, struct ayre_error *error);
 /* Opens the directory of that name, whatever it may be: the layout stays all zero. */
 int ayrei_topic_find(struct ayrei_topic *topic, const char *name, struct ayre_error *error);
+/* Takes its name away, so that nobody finds it, and removes it. -ENOENT: somebody else was quicker. */
+int ayrei_topic_take_away(const struct ayrei_topic *topic);
 /* All that a topic has in it, and then itself, by this path. */
 int ayrei_topic_remove_all(const struct ayrei_topic *topic, const char *path);
 /* What was never opened is left alone: directory is -1. */

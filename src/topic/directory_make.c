@@ -194,6 +194,8 @@ static int fill_directory(struct ayrei_topic *topic, const struct ayre_topic_opt
 	if (result == 0 && !(topic->layout.incompatible_features & AYREI_FEATURE_DURABLE))
 		result = make_file(topic, "join", &join, sizeof(join), sizeof(join),
 		                   widen(topic->layout.mode, 6));
+	if (result == 0 && whole)
+		result = ayrei_durable_link_home(topic, whole);
 	if (result == 0)
 		result = settle(topic);
 	/* Last: until then it is ours alone. */
@@ -211,6 +213,8 @@ static void clear_directory(const char *path)
 	snprintf(file, sizeof(file), "%s/topic", path);
 	(void)!ayrei_file_unlink(file);
 	snprintf(file, sizeof(file), "%s/join", path);
+	(void)!ayrei_file_unlink(file);
+	snprintf(file, sizeof(file), "%s/" AYREI_HOME, path);
 	(void)!ayrei_file_unlink(file);
 	(void)!ayrei_directory_remove(path);
 }

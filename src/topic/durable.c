@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,8 +17,6 @@
 #include "sys/directory.h"
 #include "sys/system.h"
 #include "topic/directory_make.h"
-
-#define HALVES "/dev/shm"
 
 int ayrei_durable_path(const struct ayrei_topic *topic, int log, char path[static PATH_MAX])
 {
@@ -33,8 +30,8 @@ int ayrei_durable_path(const struct ayrei_topic *topic, int log, char path[stati
 	if (result < 0)
 		return result;
 	memcpy(which.generation, topic->layout.generation, sizeof(which.generation));
-	snprintf(path, PATH_MAX, HALVES "/ayre-log-%" PRIu32 "-%016" PRIx64, topic->layout.uid,
-	         ayrei_hash(&which, sizeof(which)));
+	snprintf(path, PATH_MAX, AYREI_HALVES "/" AYREI_HALF_PREFIX "%016" PRIx64,
+	         topic->layout.uid, ayrei_hash(&which, sizeof(which)));
 	return 0;
 }
 
@@ -80,11 +77,51 @@ static int make_half(const struct ayrei_topic *topic, struct ayrei_topic *half, 
 		                  ") has to use it first, each time that the machine has started",
 		                  topic->layout.uid);
 	options.ring_bytes = topic->layout.ring_bytes;
-	return ayrei_topic_make(half, &options, path, HALVES, topic, error);
+	return ayrei_topic_make(half, &options, path, AYREI_HALVES, topic, error);
 }
 
 /* Somebody removes it and somebody makes it, again and again. */
 #define ATTEMPTS 100
+
+/* Two directories from here on. half: its directory is -1 if there is none. */
+static void join_halves(struct ayrei_topic *topic, const struct ayrei_topic *half)
+{
+	topic->log = topic->directory;
+	memcpy(topic->log_prefix, topic->prefix, sizeof(topic->log_prefix));
+	topic->directory = half->directory;
+	/* Of one that is not there, a path to nothing. */
+	ayrei_self_path(half->directory, topic->prefix);
+}
+
+int ayrei_durable_find(struct ayrei_topic *topic, struct ayre_error *error)
+{
+	struct ayrei_topic half = AYREI_NO_TOPIC;
+	char path[PATH_MAX];
+	int result = ayrei_durable_path(topic, topic->directory, path);
+
+	half.label = topic->label;
+	if (result < 0)
+		return ayrei_fail(error, result, "memory", topic->label, NULL);
+	result = open_half(topic, &half, path, error);
+	if (result < 0 && result != -ENOENT)
+		return result;
+	join_halves(topic, &half);
+	return 0;
+}
+
+/* A directory may be renamed, and the topic in it stays the same. */
+static void mend_home(const struct ayrei_topic *half, const struct ayrei_topic *whole)
+{
+	char path[AYREI_PEER_PATH_BYTES], told[PATH_MAX], home[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/" AYREI_HOME, half->prefix);
+	if (ayrei_user() != whole->layout.uid ||
+	    ayrei_file_path(whole->directory, home, sizeof(home)) < 0 ||
+	    (ayrei_link_read(path, told, sizeof(told)) == 0 && strcmp(told, home) == 0))
+		return;
+	(void)!ayrei_file_unlink(path);
+	(void)!ayrei_link_make(home, path);
+}
 
 int ayrei_durable_open(struct ayrei_topic *topic, struct ayre_error *error)
 {
@@ -106,11 +143,18 @@ int ayrei_durable_open(struct ayrei_topic *topic, struct ayre_error *error)
 		                  "others remove and make it all the time");
 	if (result < 0)
 		return result;
-	topic->log = topic->directory;
-	memcpy(topic->log_prefix, topic->prefix, sizeof(topic->log_prefix));
-	topic->directory = half.directory;
-	memcpy(topic->prefix, half.prefix, sizeof(topic->prefix));
+	mend_home(&half, topic);
+	join_halves(topic, &half);
 	return 0;
+}
+
+int ayrei_durable_link_home(const struct ayrei_topic *half, const struct ayrei_topic *whole)
+{
+	char path[AYREI_PEER_PATH_BYTES], home[PATH_MAX];
+	int result = ayrei_file_path(whole->directory, home, sizeof(home));
+
+	snprintf(path, sizeof(path), "%s/" AYREI_HOME, half->prefix);
+	return result < 0 ? result : ayrei_link_make(home, path);
 }
 
 static int give_file(const struct ayrei_topic *half, const char *name)
@@ -130,6 +174,8 @@ int ayrei_durable_give(const struct ayrei_topic *half)
 	result = give_file(half, "topic");
 	if (result == 0)
 		result = give_file(half, "join");
+	if (result == 0)
+		result = give_file(half, AYREI_HOME);
 	return result == 0 ? give_file(half, ".") : result;
 }
 

@@ -36,6 +36,13 @@ int ayrei_topic_root(char *path, struct ayre_error *error)
 	return 0;
 }
 
+bool ayrei_topic_has_default_root(void)
+{
+	const char *given = secure_getenv(ROOT_VARIABLE);
+
+	return !given || !*given;
+}
+
 static bool is_word(const char *name)
 {
 	static const char letters[] =

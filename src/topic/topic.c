@@ -190,6 +190,8 @@ int ayrei_topic_remove_all(const struct ayrei_topic *topic, const char *path)
 		if (result == 0)
 			result = remove_own(topic, "join");
 		if (result == 0)
+			result = remove_own(topic, AYREI_HOME);
+		if (result == 0)
 			result = remove_own(topic, "topic");
 		if (result == 0)
 			result = ayrei_directory_remove(path);
@@ -257,7 +259,7 @@ static int hide(const struct ayrei_topic *topic, char unseen[static PATH_MAX])
 	return result < 0 ? result : ayrei_file_rename_new(path, unseen);
 }
 
-static int remove_one(const struct ayrei_topic *topic)
+int ayrei_topic_take_away(const struct ayrei_topic *topic)
 {
 	char unseen[PATH_MAX];
 	int result = hide(topic, unseen);
@@ -294,10 +296,10 @@ int ayre_topic_remove(const char *name, bool force, struct ayre_error *error)
 	if (result == 0 && !force)
 		result = check_is_unused(&topic, &half, error);
 	if (result == 0) {
-		result = remove_one(&topic);
+		result = ayrei_topic_take_away(&topic);
 		/* Nobody finds it any more by the name that is gone. */
 		if (result == 0 && half.directory >= 0)
-			result = remove_one(&half);
+			result = ayrei_topic_take_away(&half);
 		if (result < 0)
 			ayrei_fail(error, result, "remove", name, NULL);
 	}

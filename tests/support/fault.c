@@ -110,6 +110,7 @@ static const struct {
 	{"sigtimedwait", {EINTR}},
 	{"splice", {ENOMEM, EINTR}},
 	{"strdup", {ENOMEM}},
+	{"symlink", {ENOSPC, EACCES}},
 	{"syncfs", {EIO, ENOSPC}},
 	/* By what is called; a child of one's own can be waited for and signalled. */
 	{"syscall capget", {EPERM}},
@@ -263,6 +264,7 @@ WRAP(int, -1, ppoll,
      (fds, count, timeout, mask))
 WRAP(ssize_t, -1, read, (int fd, void *buffer, size_t length), (fd, buffer, length))
 WRAP(struct dirent *, NULL, readdir, (DIR * directory), (directory))
+WRAP(int, -1, symlink, (const char *target, const char *path), (target, path))
 WRAP(ssize_t, -1, readlink, (const char *path, char *target, size_t length), (path, target, length))
 WRAP(int, -1, rmdir, (const char *path), (path))
 WRAP(int, -1, semget, (key_t key, int count, int flags), (key, count, flags))
