@@ -25,7 +25,7 @@ struct ayre_topic_list;
 
 struct ayre_topic_entry {
 	const char *name; /* as ayre_publisher_open() takes it */
-	const char *path; /* of its directory */
+	const char *path; /* of its directory; of a durable one, that on the disk */
 	/*
 	 * Why nobody can open it: damaged, or of a newer ayre. Then nothing is known of it but its owner,
 	 * its files, and who uses them. NULL: it is whole.
@@ -42,6 +42,14 @@ struct ayre_topic_entry {
 	uint32_t subscribers;     /* cursors; those of the dead are not of use to anybody */
 	uint32_t subscribers_live;
 	uint64_t used_bytes; /* of memory, by all of its files */
+	/* --- of a durable one; else 0 --- */
+	bool durable;
+	uint32_t sync; /* enum ayre_topic_sync */
+	uint64_t extent_bytes, retain_bytes;
+	int64_t retain_age_ns;
+	uint64_t disk_bytes; /* by all of its files there */
+	const char
+		*memory_path; /* of the directory of its half in memory; NULL: that is not there */
 };
 
 /**
@@ -92,6 +100,16 @@ struct ayre_topic_publisher {
 	uint64_t kept_messages; /* those that can still be read */
 	uint64_t kept_bytes;    /* of the ring, with what lies beside it */
 	uint64_t used_bytes;    /* of memory */
+	/*
+	 * --- of a durable topic; else 0 ---
+	 * What can still be read is then what its log has, and what is not in it yet.
+	 */
+	bool has_ring; /* false: it is not in memory; then nothing is known of pid, opened_ns and owners */
+	uint64_t carried;       /* everything before this position is in its log */
+	uint64_t safe;          /* and before this one safe on the disk */
+	uint64_t safe_messages; /* messages with a lower number are safe */
+	uint64_t extents;       /* files of its log */
+	uint64_t disk_bytes;    /* of the disk, with what lies beside it */
 };
 
 /* How a subscriber stands to one of the lanes. */
@@ -157,6 +175,8 @@ enum ayre_leftover {
 	AYRE_LEFTOVER_TOPIC = 4,      /* who made or removed it died before that was done */
 	AYRE_LEFTOVER_CONTENT = 5,    /* a lane of one that is gone, with messages: it stays */
 	AYRE_LEFTOVER_REPLIES = 6,    /* of a service, to a client that is gone */
+	AYRE_LEFTOVER_MEMORY =
+		7, /* the half in memory of a durable topic that is gone from the disk */
 };
 
 struct ayre_topic_leftover {
@@ -170,8 +190,12 @@ struct ayre_topic_leftover {
 struct ayre_topic_clear_options {
 	size_t size;
 	const char *root; /* as for ayre_topic_list_new(); borrowed */
-	const char *name; /* only this topic; NULL: all of the root. Borrowed */
-	bool dry_run;     /* remove nothing, only tell, also of what could not be removed */
+	/*
+	 * Only this topic, or this half in memory; NULL: all topics of the root, and halves in memory of durable topics
+	 * that were in it, or, of the default root, all of this user. Borrowed.
+	 */
+	const char *name;
+	bool dry_run; /* remove nothing, only tell, also of what could not be removed */
 	/* Told of each; something negative ends it, and is returned. May be NULL. */
 	int (*visit)(const struct ayre_topic_leftover *leftover, void *context);
 	void *context;

@@ -26,7 +26,7 @@ static const char *const kind_names[] = {
 	[AYRE_LEFTOVER_SUBSCRIBER] = "subscriber", [AYRE_LEFTOVER_BELL] = "bell",
 	[AYRE_LEFTOVER_MESSAGE] = "message",       [AYRE_LEFTOVER_LANE] = "lane",
 	[AYRE_LEFTOVER_TOPIC] = "topic",           [AYRE_LEFTOVER_CONTENT] = "content",
-	[AYRE_LEFTOVER_REPLIES] = "replies",
+	[AYRE_LEFTOVER_REPLIES] = "replies",       [AYRE_LEFTOVER_MEMORY] = "memory",
 };
 
 /* One run of the command. */

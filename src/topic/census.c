@@ -15,8 +15,24 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "sys/directory.h"
+#include "topic/log.h"
 
 /* --- the files of a topic --- */
+
+static bool parse_log(const char *file, struct ayrei_file_of_topic *ret)
+{
+	struct ayrei_log_name name;
+
+	if (!ayrei_log_parse(file, &name))
+		return false;
+	*ret = (struct ayrei_file_of_topic){
+		.kind = AYREI_PEER_PUBLISHER,
+		.id = name.id,
+		.part = name.is_extent ? AYREI_PART_EXTENT : AYREI_PART_LOG,
+		.position = name.begin,
+	};
+	return true;
+}
 
 static bool parse(const char *file, struct ayrei_file_of_topic *ret)
 {
@@ -64,8 +80,17 @@ static int compare_files(const void *left, const void *right)
 	return a->position < b->position ? -1 : a->position > b->position;
 }
 
-static int read_files(struct ayrei_files *files, const struct ayrei_topic *topic, DIR *directory)
+/* Of a durable topic each half has files of its own. */
+static bool belongs(const struct ayrei_topic *topic, bool on_disk,
+                    const struct ayrei_file_of_topic *file)
 {
+	return !ayrei_topic_is_durable(topic) || on_disk == (file->part >= AYREI_PART_BESIDE);
+}
+
+static int read_half(struct ayrei_files *files, const struct ayrei_topic *topic, bool on_disk,
+                     DIR *directory)
+{
+	const char *prefix = on_disk ? topic->log_prefix : topic->prefix;
 	const struct dirent *entry;
 	int result;
 
@@ -73,15 +98,19 @@ static int read_files(struct ayrei_files *files, const struct ayrei_topic *topic
 		char path[AYREI_SELF_BYTES + 258];
 		struct ayrei_file_of_topic file;
 		struct stat status;
+		uint64_t bytes;
 
-		snprintf(path, sizeof(path), "%s/%s", topic->prefix, entry->d_name);
+		snprintf(path, sizeof(path), "%s/%s", prefix, entry->d_name);
 		/* Gone meanwhile. */
 		if (ayrei_path_status(path, false, &status) < 0)
 			continue;
-		files->bytes += (uint64_t)status.st_blocks * 512;
-		if (!parse(entry->d_name, &file))
+		bytes = (uint64_t)status.st_blocks * 512;
+		*(on_disk ? &files->disk_bytes : &files->bytes) += bytes;
+		if (!(parse(entry->d_name, &file) ||
+		      (on_disk && parse_log(entry->d_name, &file))) ||
+		    !belongs(topic, on_disk, &file))
 			continue;
-		file.bytes = (uint64_t)status.st_blocks * 512;
+		file.bytes = bytes;
 		result = add_file(files, &file);
 		if (result < 0)
 			break;
@@ -89,16 +118,27 @@ static int read_files(struct ayrei_files *files, const struct ayrei_topic *topic
 	return result;
 }
 
-int ayrei_files_read(struct ayrei_files *files, const struct ayrei_topic *topic)
+static int open_and_read(struct ayrei_files *files, const struct ayrei_topic *topic, bool on_disk)
 {
 	DIR *directory;
-	int result = ayrei_directory_open(topic->directory, ".", &directory);
+	int result = ayrei_directory_open(on_disk ? topic->log : topic->directory, ".", &directory);
 
-	*files = (struct ayrei_files){0};
 	if (result < 0)
 		return result;
-	result = read_files(files, topic, directory);
+	result = read_half(files, topic, on_disk, directory);
 	ayrei_directory_close(directory);
+	return result;
+}
+
+int ayrei_files_read(struct ayrei_files *files, const struct ayrei_topic *topic)
+{
+	int result = 0;
+
+	*files = (struct ayrei_files){0};
+	if (topic->directory >= 0)
+		result = open_and_read(files, topic, false);
+	if (result == 0 && ayrei_topic_is_durable(topic))
+		result = open_and_read(files, topic, true);
 	if (result < 0)
 		ayrei_files_fini(files);
 	else if (files->count)
@@ -128,18 +168,22 @@ const char *ayrei_files_path(const struct ayrei_topic *topic,
 {
 	if (file->part == AYREI_PART_BESIDE)
 		return ayrei_large_path(topic, file->id, file->position, path);
+	if (file->part == AYREI_PART_LOG)
+		return ayrei_log_path(topic, file->id, path);
+	if (file->part == AYREI_PART_EXTENT)
+		return ayrei_extent_path(topic, file->id, file->position, path);
 	return ayrei_peer_path(topic, file->kind, file->id,
 	                       file->part == AYREI_PART_BELL ? ".bell" : "", path);
 }
 
 /* --- an entry --- */
 
-static char *copy_path(const struct ayrei_topic *topic)
+static char *copy_path(const struct ayrei_topic *topic, int directory)
 {
 	char path[PATH_MAX];
 
 	/* A name that cannot be told is told as it was given. */
-	if (ayrei_file_path(topic->directory, path, sizeof(path)) < 0)
+	if (ayrei_file_path(directory, path, sizeof(path)) < 0)
 		return strdup(topic->label);
 	return strdup(path);
 }
@@ -148,17 +192,45 @@ static int copy_texts(struct ayre_topic_entry *entry, const struct ayrei_topic *
                       const char *problem)
 {
 	bool has_tag = !problem && topic->layout.tag_bytes;
+	bool has_half = ayrei_topic_is_durable(topic) && topic->directory >= 0;
 
 	entry->name = strdup(topic->label);
-	entry->path = copy_path(topic);
+	entry->path = copy_path(topic, ayrei_topic_log(topic));
+	entry->memory_path = has_half ? copy_path(topic, topic->directory) : NULL;
 	entry->problem = problem ? strdup(problem) : NULL;
 	entry->tag = has_tag ? strdup(topic->layout.tag) : NULL;
 	if (!entry->name || !entry->path || (problem && !entry->problem) ||
-	    (has_tag && !entry->tag)) {
+	    (has_tag && !entry->tag) || (has_half && !entry->memory_path)) {
 		ayrei_entry_fini(entry);
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+/* A lane whose ring is not there is its log's. */
+static bool stands_for_peer(const struct ayrei_files *files, size_t index)
+{
+	const struct ayrei_file_of_topic *file = &files->all[index];
+
+	if (file->part == AYREI_PART_SELF)
+		return true;
+	if (file->part != AYREI_PART_LOG)
+		return false;
+	while (index > 0 && files->all[index - 1].id == file->id &&
+	       files->all[index - 1].kind == file->kind)
+		if (files->all[--index].part == AYREI_PART_SELF)
+			return false;
+	return true;
+}
+
+static bool is_live(const struct ayrei_topic *topic, const struct ayrei_file_of_topic *file)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+	ayrei_auto_fd int fd =
+		ayrei_topic_open_regular(ayrei_files_path(topic, file, path), 0, &status);
+
+	return fd >= 0 && ayrei_file_is_owned(fd) == 1;
 }
 
 static void count_peers(struct ayre_topic_entry *entry, const struct ayrei_topic *topic,
@@ -168,9 +240,9 @@ static void count_peers(struct ayre_topic_entry *entry, const struct ayrei_topic
 		const struct ayrei_file_of_topic *file = &files->all[i];
 		bool live;
 
-		if (file->part != AYREI_PART_SELF)
+		if (!stands_for_peer(files, i))
 			continue;
-		live = ayrei_peer_is_live(topic, file->kind, file->id) == 1;
+		live = is_live(topic, file);
 		if (file->kind == AYREI_PEER_PUBLISHER) {
 			entry->publishers++;
 			entry->publishers_live += live;
@@ -186,7 +258,7 @@ int ayrei_entry_fill(struct ayre_topic_entry *entry, const struct ayrei_topic *t
 {
 	const struct ayrei_topic_layout *layout = &topic->layout;
 	struct stat status;
-	int result = ayrei_file_status(topic->directory, &status);
+	int result = ayrei_file_status(ayrei_topic_log(topic), &status);
 
 	*entry = (struct ayre_topic_entry){0};
 	if (result == 0)
@@ -196,6 +268,7 @@ int ayrei_entry_fill(struct ayre_topic_entry *entry, const struct ayrei_topic *t
 	entry->uid = status.st_uid;
 	entry->gid = status.st_gid;
 	entry->used_bytes = files->bytes;
+	entry->disk_bytes = files->disk_bytes;
 	count_peers(entry, topic, files);
 	if (problem)
 		return 0;
@@ -205,6 +278,11 @@ int ayrei_entry_fill(struct ayre_topic_entry *entry, const struct ayrei_topic *t
 	entry->uid = layout->uid;
 	entry->gid = layout->gid;
 	entry->lossy = layout->policy & AYREI_POLICY_LOSSY;
+	entry->durable = ayrei_topic_is_durable(topic);
+	entry->sync = layout->sync;
+	entry->extent_bytes = layout->extent_bytes;
+	entry->retain_bytes = layout->retain_bytes;
+	entry->retain_age_ns = layout->retain_age_ns;
 	return 0;
 }
 
@@ -214,6 +292,7 @@ void ayrei_entry_fini(struct ayre_topic_entry *entry)
 	free((char *)entry->path);
 	free((char *)entry->problem);
 	free((char *)entry->tag);
+	free((char *)entry->memory_path);
 	*entry = (struct ayre_topic_entry){0};
 }
 

@@ -53,9 +53,8 @@ static uint64_t bytes_of(const struct ayrei_topic *topic)
 	return bytes;
 }
 
-/* Can a directory be removed with what is in it? parent: the one that it is in. */
-static int check_removable(const struct ayrei_topic *topic, bool is_reply, const char *parent,
-                           const char *path)
+int ayrei_check_removable(const struct ayrei_topic *topic, bool is_reply, const char *parent,
+                          const char *path)
 {
 	char foreign[AYREI_FOREIGN_BYTES], inside[AYREI_SELF_BYTES + sizeof("/topic")];
 	int result = ayrei_contents_check(topic, is_reply, foreign);
@@ -68,12 +67,12 @@ static int check_removable(const struct ayrei_topic *topic, bool is_reply, const
 	return result == -ENOENT ? 0 : result;
 }
 
-static int clear_unfinished(struct ayrei_clearing *clearing, const char *topic_name,
-                            const char *path)
+int ayrei_clear_unfinished(struct ayrei_clearing *clearing, const char *topic_name,
+                           const char *path)
 {
 	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	char parent[2 * PATH_MAX];
-	struct ayrei_topic topic = {.directory = fd};
+	struct ayrei_topic topic = {.directory = fd, .log = -1};
 	uint64_t bytes = 0;
 	struct stat named, status;
 	int result = fd < 0 ? fd : ayrei_file_try_lock(fd);
@@ -92,7 +91,7 @@ static int clear_unfinished(struct ayrei_clearing *clearing, const char *topic_n
 		ayrei_self_path(fd, topic.prefix);
 		bytes = bytes_of(&topic);
 		snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
-		result = check_removable(&topic, false, parent, path);
+		result = ayrei_check_removable(&topic, false, parent, path);
 		if (result == 0 && !clearing->options.dry_run)
 			result = ayrei_topic_remove_all(&topic, path);
 	}
@@ -117,7 +116,7 @@ static int clear_reply(struct ayrei_clearing *clearing, uint64_t lane, uint64_t 
 	if (result == 0) {
 		ayrei_self_path(topic.directory, topic.prefix);
 		bytes = bytes_of(&topic);
-		result = check_removable(&topic, true, clearing->topic->prefix, own);
+		result = ayrei_check_removable(&topic, true, clearing->topic->prefix, own);
 		ayrei_file_close(topic.directory);
 	}
 	if (result == 0 && !clearing->options.dry_run)
@@ -134,8 +133,12 @@ static int clear_directories(struct ayrei_clearing *clearing)
 {
 	const struct dirent *entry;
 	DIR *directory;
-	int result = ayrei_directory_open(clearing->topic->directory, ".", &directory);
+	int result;
 
+	/* A durable topic's half in memory, of which there is none. */
+	if (clearing->topic->directory < 0)
+		return 0;
+	result = ayrei_directory_open(clearing->topic->directory, ".", &directory);
 	if (result < 0)
 		return result;
 	while ((result = ayrei_directory_next(directory, &entry)) == 1) {
@@ -147,7 +150,7 @@ static int clear_directories(struct ayrei_clearing *clearing)
 		if (ayrei_reply_parse(entry->d_name, &lane, &session))
 			result = clear_reply(clearing, lane, session);
 		else if (ayrei_topic_is_unfinished(entry->d_name))
-			result = clear_unfinished(clearing, clearing->topic->label, path);
+			result = ayrei_clear_unfinished(clearing, clearing->topic->label, path);
 		if (result < 0)
 			break;
 	}
@@ -172,11 +175,11 @@ static int clear_files(struct ayrei_clearing *clearing, const struct ayrei_files
 	return result;
 }
 
-static int clear_topic(struct ayrei_clearing *clearing, const char *name, struct ayre_error *error)
+int ayrei_clear_topic(struct ayrei_clearing *clearing, const char *name, struct ayre_error *error)
 {
 	struct ayrei_topic topic;
 	struct ayrei_files files;
-	int result = ayrei_topic_open(&topic, NULL, name, true, error);
+	int result = ayrei_topic_look(&topic, name, error);
 
 	if (result < 0)
 		return result;
@@ -207,7 +210,7 @@ static int visit(const char *name, void *context)
 
 	file = file ? file + 1 : name;
 	if (!ayrei_topic_is_unfinished(file)) {
-		result = clear_topic(clearing, name, NULL);
+		result = ayrei_clear_topic(clearing, name, NULL);
 		/* What is no topic, or a damaged one, or gone, is not ours to clear. */
 		return clearing->stopped < 0 || result == -EMFILE || result == -ENFILE ||
 		                       result == -ENOMEM
@@ -215,12 +218,36 @@ static int visit(const char *name, void *context)
 		               : 0;
 	}
 	if (clearing->options.root)
-		return clear_unfinished(clearing, file, name);
+		return ayrei_clear_unfinished(clearing, file, name);
 	result = ayrei_topic_root(root, NULL);
 	if (result < 0)
 		return result;
 	snprintf(path, sizeof(path), "%s/%s", root, name);
-	return clear_unfinished(clearing, file, path);
+	return ayrei_clear_unfinished(clearing, file, path);
+}
+
+static int clear_named(struct ayrei_clearing *clearing, struct ayre_error *error)
+{
+	int result = ayrei_clear_half(clearing, clearing->options.name);
+
+	return result != 0 ? result : ayrei_clear_topic(clearing, clearing->options.name, error);
+}
+
+static int clear_root(struct ayrei_clearing *clearing, struct ayre_error *error)
+{
+	char root[PATH_MAX];
+	int result = ayrei_root_visit(clearing->options.root, visit, clearing, error);
+
+	if (result < 0)
+		return result;
+	if (clearing->options.root)
+		snprintf(root, sizeof(root), "%s", clearing->options.root);
+	else
+		result = ayrei_topic_root(root, error);
+	if (result < 0)
+		return result;
+	return ayrei_clear_halves(
+		clearing, clearing->options.root || !ayrei_topic_has_default_root() ? root : NULL);
 }
 
 int ayre_topic_clear(const struct ayre_topic_clear_options *options, struct ayre_error *error)
@@ -231,9 +258,7 @@ int ayre_topic_clear(const struct ayre_topic_clear_options *options, struct ayre
 
 	if (ayrei_options_copy(&clearing.options, sizeof(clearing.options), options) < 0)
 		return ayrei_fail(error, -EINVAL, "options", "topics", "their size is not set");
-	result = clearing.options.name
-	                 ? clear_topic(&clearing, clearing.options.name, &own)
-	                 : ayrei_root_visit(clearing.options.root, visit, &clearing, &own);
+	result = clearing.options.name ? clear_named(&clearing, &own) : clear_root(&clearing, &own);
 	if (result >= 0)
 		return clearing.count;
 	if (own.code == 0)

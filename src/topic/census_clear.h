@@ -3,6 +3,7 @@
  *
  *   census_clear.c       a root, a topic, what it has directories for
  *   census_clear_peer.c  the files of one publisher or subscriber
+ *   census_clear_half.c  halves in memory of durable topics that are gone
  */
 #pragma once
 
@@ -28,3 +29,17 @@ int ayrei_clear_publisher(struct ayrei_clearing *clearing, const struct ayrei_fi
                           size_t count);
 int ayrei_clear_subscriber(struct ayrei_clearing *clearing, const struct ayrei_file_of_topic *files,
                            size_t count);
+
+/* What an opened topic has of the dead. */
+int ayrei_clear_topic(struct ayrei_clearing *clearing, const char *name, struct ayre_error *error);
+/* A topic that nobody can open: not whole yet, or not any more. */
+int ayrei_clear_unfinished(struct ayrei_clearing *clearing, const char *topic_name,
+                           const char *path);
+/* Can a directory be removed with what is in it? parent: the one that it is in. */
+int ayrei_check_removable(const struct ayrei_topic *topic, bool is_reply, const char *parent,
+                          const char *path);
+
+/* The half in memory at this path: 1, or 0: it is none. */
+int ayrei_clear_half(struct ayrei_clearing *clearing, const char *name);
+/* All of this user, or those whose topics were in this directory. */
+int ayrei_clear_halves(struct ayrei_clearing *clearing, const char *root);

@@ -7,6 +7,8 @@
  *                    ever makes that name
  *   sub.ID.bell      likewise, its cursor's; or, if that is not there, the bell's own lock, taken by us
  *                    (the race is drawn in bell.c)
+ *   pub.ID.bell      of a durable lane: the lock of its log, taken by us. Nothing else of such a lane is cleared away: its
+ *                    log is the topic's content, and its ring may have what is in no log yet
  *   pub.ID.bell, pub.ID.POSITION, pub.ID
  *                    the lane's lock, taken by us: publishers take a lane over by it. They then look
  *                    whether it still has its name, so that a lane which is removed is taken by nobody
@@ -23,6 +25,7 @@
 #include "base/cleanup.h"
 #include "topic/bell.h"
 #include "topic/census_clear.h"
+#include "topic/log.h"
 
 /* --- telling --- */
 
@@ -101,12 +104,10 @@ int ayrei_clear_subscriber(struct ayrei_clearing *clearing, const struct ayrei_f
 
 /* --- lanes --- */
 
-/* The lock of a lane that nobody has, if it is still there under its name. */
-static int take_lane(const struct ayrei_topic *topic, uint64_t id)
+/* The lock of a lane, or of a log, that nobody has, if it is still there under its name. */
+static int take_file(const char *path)
 {
-	char path[AYREI_PEER_PATH_BYTES];
-	ayrei_auto_fd int fd = ayrei_file_open(
-		ayrei_peer_path(topic, AYREI_PEER_PUBLISHER, id, "", path), O_RDWR | O_NOFOLLOW, 0);
+	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
 	struct stat named, status;
 	int result = fd < 0 ? fd : ayrei_file_try_own(fd);
 
@@ -119,13 +120,32 @@ static int take_lane(const struct ayrei_topic *topic, uint64_t id)
 	return result < 0 ? result : ayrei_take_fd(&fd);
 }
 
-/* Whether it could be taken; nobody is disturbed. */
-static int check_lane(const struct ayrei_topic *topic, uint64_t id)
+/* In a dry run only whether it could be taken; nobody is disturbed. */
+static int try_take(const struct ayrei_clearing *clearing, const char *path)
 {
-	char path[AYREI_PEER_PATH_BYTES];
+	return clearing->options.dry_run ? ayrei_path_access(path, R_OK | W_OK) : take_file(path);
+}
 
-	return ayrei_path_access(ayrei_peer_path(topic, AYREI_PEER_PUBLISHER, id, "", path),
-	                         R_OK | W_OK);
+static int clear_durable_lane(struct ayrei_clearing *clearing,
+                              const struct ayrei_file_of_topic *files, size_t count)
+{
+	const struct ayrei_file_of_topic *bell = NULL;
+	char path[AYREI_PEER_PATH_BYTES];
+	ayrei_auto_fd int fd = -1;
+	int result;
+
+	for (size_t i = 0; i < count; i++)
+		if (files[i].part == AYREI_PART_BELL)
+			bell = &files[i];
+	if (!bell || ayrei_peer_is_live(clearing->topic, AYREI_PEER_PUBLISHER, bell->id) == 1)
+		return 0;
+	result = try_take(clearing, ayrei_log_path(clearing->topic, bell->id, path));
+	if (!clearing->options.dry_run)
+		fd = result;
+	if (result == -EWOULDBLOCK || result == -ENOENT)
+		return 0;
+	return result < 0 ? tell_file(clearing, AYRE_LEFTOVER_BELL, bell, bell->bytes, result)
+	                  : remove_file(clearing, AYRE_LEFTOVER_BELL, bell);
 }
 
 struct range {
@@ -215,9 +235,12 @@ static int wants_clearing(const struct ayrei_topic *topic, const struct ayrei_fi
 int ayrei_clear_publisher(struct ayrei_clearing *clearing, const struct ayrei_file_of_topic *files,
                           size_t count)
 {
+	char path[AYREI_PEER_PATH_BYTES];
 	ayrei_auto_fd int fd = -1;
 	int result;
 
+	if (ayrei_topic_is_durable(clearing->topic))
+		return clear_durable_lane(clearing, files, count);
 	if (files->part != AYREI_PART_SELF)
 		return clear_bell(clearing, files);
 	if (ayrei_peer_is_live(clearing->topic, AYREI_PEER_PUBLISHER, files->id) != 0)
@@ -227,10 +250,10 @@ int ayrei_clear_publisher(struct ayrei_clearing *clearing, const struct ayrei_fi
 		return result;
 	if (result == 0)
 		return clear_owned_lane(clearing, files, count);
-	if (clearing->options.dry_run)
-		result = check_lane(clearing->topic, files->id);
-	else
-		result = fd = take_lane(clearing->topic, files->id);
+	result = try_take(clearing, ayrei_peer_path(clearing->topic, AYREI_PEER_PUBLISHER,
+	                                            files->id, "", path));
+	if (!clearing->options.dry_run)
+		fd = result;
 	if (result == -EWOULDBLOCK || result == -ENOENT)
 		return 0;
 	/* Another user's. */

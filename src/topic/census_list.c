@@ -65,7 +65,7 @@ static int visit_topic(const char *name, void *context)
 
 	if (ayrei_topic_is_unfinished(slash ? slash + 1 : name))
 		return 0;
-	result = ayrei_topic_open(&topic, NULL, name, true, &error);
+	result = ayrei_topic_look(&topic, name, &error);
 	if (result == 0) {
 		result = add_topic(list, &topic, NULL);
 		ayrei_topic_close(&topic);

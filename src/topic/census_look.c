@@ -23,7 +23,7 @@ struct ayre_topic_look {
 /* More lanes than a cursor can be of use for: a file that claims more is not read on. */
 #define ENTRIES_MAX ((uint64_t)1 << 20)
 
-static int compare_lags(const void *left, const void *right)
+int ayrei_lag_compare(const void *left, const void *right)
 {
 	const struct ayre_topic_lag *a = left, *b = right;
 
@@ -74,7 +74,7 @@ static int read_entries(struct ayre_topic_subscriber *subscriber, int fd, uint64
 		subscriber->received += entries[i].received;
 		subscriber->missed += entries[i].missed;
 	}
-	qsort(lags, subscriber->lag_count, sizeof(*lags), compare_lags);
+	qsort(lags, subscriber->lag_count, sizeof(*lags), ayrei_lag_compare);
 	return got < 0 ? (int)got : 0;
 }
 
@@ -105,125 +105,6 @@ static int read_cursor(struct ayre_topic_subscriber *subscriber, const struct ay
 	subscriber->asleep = *ayrei_cursor_ticket(&cursor, id) % 2 == 1;
 	subscriber->opened_ns = cursor.opened_ns;
 	return read_entries(subscriber, fd, (uint64_t)status.st_size, cursor.entry_count);
-}
-
-/* --- publishers --- */
-
-/* What lies beside the ring of this lane from a position on. files: those of its publisher. */
-static uint64_t beside(const struct ayrei_file_of_topic *files, size_t count, uint64_t position)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (files[i].part == AYREI_PART_BESIDE && files[i].position >= position)
-			bytes += files[i].bytes;
-	return bytes;
-}
-
-static uint64_t difference(uint64_t more, uint64_t less)
-{
-	return more > less ? more - less : 0;
-}
-
-struct lane {
-	const struct ayrei_lane_view *view;
-	const struct ayrei_file_of_topic *files;
-	size_t file_count;
-	struct ayrei_lane_place end;
-};
-
-/* Without spares, which are before the files of all messages. */
-static uint64_t kept_beside(const struct lane *lane, uint64_t position)
-{
-	uint64_t least = ayrei_load(&lane->view->reader.layout->beside);
-
-	return beside(lane->files, lane->file_count, position > least ? position : least);
-}
-
-/* How far this subscriber is behind the end. -EBUSY as the view's. */
-static int measure_lag(struct ayre_topic_subscriber *subscriber, const struct lane *lane,
-                       const struct ayre_topic_publisher *publisher)
-{
-	struct ayre_topic_lag wanted = {.publisher = publisher->id}, *lag = NULL;
-	struct ayrei_lane_place place;
-	int result;
-
-	if (subscriber->lag_count)
-		lag = bsearch(&wanted, subscriber->lags, subscriber->lag_count, sizeof(*lag),
-		              compare_lags);
-	if (!lag) {
-		/* It has yet to notice that there is this lane. */
-		if (subscriber->live && !subscriber->problem) {
-			subscriber->lag_messages += publisher->kept_messages;
-			subscriber->lag_bytes += publisher->kept_bytes;
-		}
-		return 0;
-	}
-	result = ayrei_lane_view_find(lane->view, lag->position, &place);
-	if (result < 0)
-		return result;
-	lag->overtaken = result == 0;
-	lag->messages = difference(lane->end.sequence, place.sequence);
-	lag->bytes =
-		difference(lane->end.position, place.position) + kept_beside(lane, place.position);
-	subscriber->lag_messages += lag->messages;
-	subscriber->lag_bytes += lag->bytes;
-	return 0;
-}
-
-static int measure(struct ayre_topic_look *look, struct ayre_topic_publisher *publisher,
-                   struct lane *lane)
-{
-	struct ayrei_lane_place oldest;
-	int result = ayrei_lane_view_find(lane->view, 0, &oldest);
-
-	if (result >= 0)
-		result = ayrei_lane_view_find(lane->view, AYREI_LANE_END, &lane->end);
-	if (result < 0)
-		return result;
-	publisher->position = lane->end.position;
-	publisher->closed = !publisher->live && lane->end.closed;
-	publisher->messages = lane->end.sequence;
-	publisher->bytes = difference(lane->end.position, lane->view->reader.mask + 1);
-	publisher->kept_messages = difference(lane->end.sequence, oldest.sequence);
-	publisher->kept_bytes = difference(lane->end.position, oldest.position) +
-	                        kept_beside(lane, oldest.position);
-	for (size_t i = 0; result >= 0 && i < look->subscriber_count; i++)
-		result = measure_lag(&look->subscribers[i], lane, publisher);
-	return result;
-}
-
-/* files: those of this publisher, of which the first is its lane. */
-static int read_lane(struct ayre_topic_look *look, struct ayre_topic_publisher *publisher,
-                     const struct ayrei_topic *topic, const struct ayrei_file_of_topic *files,
-                     size_t count)
-{
-	struct ayrei_lane_view view;
-	struct lane lane = {&view, files, count, {0}};
-	int result = ayrei_lane_view_open(&view, topic, files->id);
-
-	if (result < 0)
-		return result;
-	*publisher = (struct ayre_topic_publisher){
-		.id = files->id,
-		.problem = view.problem,
-		.uid = view.status.st_uid,
-		.live = view.live,
-		.used_bytes = beside(files, count, 0) + files->bytes,
-	};
-	if (view.problem)
-		return 0;
-	publisher->pid = view.reader.layout->pid;
-	publisher->opened_ns = view.reader.layout->opened_ns;
-	publisher->owners = ayrei_load(&view.reader.layout->publishers);
-	publisher->waiting = view.live && ayrei_load(&view.reader.layout->waiting) != 0;
-	result = measure(look, publisher, &lane);
-	if (result == -EPROTO)
-		publisher->problem = "it is damaged";
-	else if (result == -EBUSY)
-		publisher->problem = "it writes too fast to be looked at";
-	ayrei_lane_view_close(&view);
-	return 0;
 }
 
 /* --- all of them --- */
@@ -261,9 +142,10 @@ static int read_lanes(struct ayre_topic_look *look, const struct ayrei_topic *to
 		size_t next = ayrei_files_next_peer(files, i);
 		int result = -ENOENT;
 
-		if (first->kind == AYREI_PEER_PUBLISHER && first->part == AYREI_PART_SELF)
-			result = read_lane(look, &look->publishers[look->publisher_count], topic,
-			                   first, next - i);
+		if (first->kind == AYREI_PEER_PUBLISHER)
+			result = ayrei_look_publisher(&look->publishers[look->publisher_count],
+			                              look->subscribers, look->subscriber_count,
+			                              topic, first, next - i);
 		if (result < 0 && !is_nobody(result))
 			return result;
 		look->publisher_count += result == 0;
@@ -297,7 +179,7 @@ int ayre_topic_look_new(const char *name, struct ayre_topic_look **ret_look,
 {
 	struct ayre_topic_look *look;
 	struct ayrei_topic topic;
-	int result = ayrei_topic_open(&topic, NULL, name, true, error);
+	int result = ayrei_topic_look(&topic, name, error);
 
 	if (result < 0)
 		return result;
