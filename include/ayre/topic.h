@@ -335,6 +335,7 @@ struct ayre_publisher_info {
 	uint64_t wakes;         /* times that a sleeping subscriber was woken: system calls made */
 	uint64_t waits;         /* times that it slept, waiting for room */
 	uint64_t safe_messages; /* of a durable topic: all that have a lower number are safe */
+	uint32_t sync;          /* enum ayre_topic_sync; 0: it is not durable */
 };
 
 /** ayre_publisher_get_info() - 0, or -EINVAL if the struct's size is not set. Since 0.1. */
@@ -434,7 +435,7 @@ struct ayre_message {
  *   -EPROTO      a publisher broke the format: its lane is left alone from now on, told once;
  *                the others go on
  *   -EBADMSG     messages of a durable topic are damaged on the disk: told once, and counted as
- *                missed; the next call goes on behind them
+ *                missed; ayre_subscriber_get_info() says which. The next call goes on behind them
  *   -EMFILE, -ENOMEM  a new publisher cannot be listened to; those known go on, told once for each
  * Since 0.1.
  */
@@ -523,6 +524,11 @@ struct ayre_subscriber_info {
 	/* 1: publishers wait for it. 0: it may miss messages: its wish, the topic's, or it may not publish */
 	uint32_t waited_for;
 	uint64_t broken_publisher; /* the last that broke the format; UINT64_MAX: none */
+	/*
+	 * Of a durable topic, the last damage that was told of: in whose log (UINT64_MAX: none), and which messages were passed over,
+	 * from the first on and before the end. Both are the same if nothing can be read behind it.
+	 */
+	uint64_t damaged_publisher, damaged_first, damaged_end;
 };
 
 /** ayre_subscriber_get_info() - 0, or -EINVAL if the struct's size is not set. Since 0.1. */

@@ -519,6 +519,7 @@ int ayre_publisher_get_info(const struct ayre_publisher *publisher,
 		.wakes = publisher->members.wakes,
 		.waits = publisher->waits,
 		.safe_messages = ayrei_publisher_safe_sequence(publisher),
+		.sync = publisher->journal.sync,
 	};
 
 	return ayrei_result_copy(ret_info, &info, sizeof(info));

@@ -105,8 +105,14 @@ static int look_closer(struct ayre_subscriber *subscriber, struct ayrei_source *
 static int look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                        struct ayre_message *message, uint64_t *ret_header)
 {
+	uint64_t first = source->reader.sequence;
 	int result = ayrei_source_look_in_log(subscriber, source, message, ret_header);
 
+	if (result == -EBADMSG) {
+		subscriber->damaged_publisher = source->id;
+		subscriber->damaged_first = first;
+		subscriber->damaged_end = source->reader.sequence;
+	}
 	if (result != AYREI_FOUND || ayrei_record_unpack(*ret_header).kind != AYREI_RECORD_CLOSED)
 		return result;
 	pass(subscriber, source, ayrei_record_unpack(*ret_header));

@@ -85,8 +85,9 @@ struct ayre_subscriber {
 	uint64_t *refused; /* lanes that are none, and were told of */
 	size_t refused_count;
 	uint64_t broken_publisher; /* the last that was told of; UINT64_MAX: none */
-	int64_t noticed_ns;        /* when the bell was last looked at */
-	unsigned int rotation;     /* of ayre_subscribers_wait() */
+	uint64_t damaged_publisher, damaged_first, damaged_end; /* likewise */
+	int64_t noticed_ns;    /* when the bell was last looked at */
+	unsigned int rotation; /* of ayre_subscribers_wait() */
 	int file, bell, set;
 	int trouble;      /* to be told once: a lane that cannot be listened to */
 	bool looks_again; /* a look through the directory has failed */

@@ -42,6 +42,7 @@ struct ayre_subscriber *ayrei_subscriber_new(const struct ayre_subscriber_option
 	subscriber->set = -1;
 	subscriber->join = &subscriber->no_join;
 	subscriber->broken_publisher = UINT64_MAX;
+	subscriber->damaged_publisher = UINT64_MAX;
 	subscriber->options = *options;
 	subscriber->no_barrier = !ayrei_barrier_is_known();
 	subscriber->waited_for = !(options->flags & AYRE_SUBSCRIBER_LOSSY);

@@ -10,7 +10,8 @@ set -eu
 : "${CC:=cc}" "${AYRE_CFLAGS:=}" "${AYRE_LIBS:=}"
 
 failed=0
-work=$(mktemp -d)
+# Topics by a path are on a disk.
+work=$(mktemp -d /var/tmp/ayre-examples.XXXXXX)
 # Topics live in memory; two runs at once have two places for them.
 AYRE_DIR=$(mktemp -d /dev/shm/ayre-examples.XXXXXX)
 export AYRE_DIR

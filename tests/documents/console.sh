@@ -8,7 +8,8 @@ set -eu
 ayre=$(realpath "$1")
 shift
 
-work=$(mktemp -d)
+# Topics by a path are on a disk.
+work=$(mktemp -d /var/tmp/ayre-console.XXXXXX)
 # Topics live in memory; two runs at once have two places for them.
 AYRE_DIR=$(mktemp -d /dev/shm/ayre-console.XXXXXX)
 export AYRE_DIR
