@@ -77,18 +77,11 @@ void bench_end(struct bench_sample *sample)
 
 /* --- progress: one line, for a person who waits --- */
 
-static bool shows_progress(void)
-{
-	const char *plain = getenv("NO_COLOR");
-
-	return isatty(STDERR_FILENO) && !(plain && plain[0]);
-}
-
 __attribute__((format(printf, 1, 2))) static void show_progress(const char *format, ...)
 {
 	va_list arguments;
 
-	if (!shows_progress())
+	if (!output_shows_progress())
 		return;
 	va_start(arguments, format);
 	fputs("\r\033[K", stderr);
@@ -329,7 +322,7 @@ static int run_rounds(struct bench_report *report, struct bench_group_result *re
 		for (size_t i = 0; code == EXIT_DONE && i < group->row_count; i++)
 			code = measure(result, i, state, round);
 	}
-	if (shows_progress())
+	if (output_shows_progress())
 		fputs("\r\033[K", stderr);
 	return code;
 }

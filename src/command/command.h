@@ -100,6 +100,8 @@ extern const struct command sub_command;
 extern const struct command topic_create_command;
 extern const struct command topic_list_command;
 extern const struct command topic_remove_command;
+extern const struct command topic_repair_command;
 extern const struct command topic_show_command;
+extern const struct command topic_verify_command;
 extern const struct command worker_posture_command;
 extern const struct command worker_selftest_command;

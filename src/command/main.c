@@ -38,6 +38,8 @@ const struct command *const commands[] = {
 	&topic_list_command,
 	&topic_show_command,
 	&topic_remove_command,
+	&topic_verify_command,
+	&topic_repair_command,
 	&pub_command,
 	&sub_command,
 	&call_command,

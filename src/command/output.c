@@ -121,6 +121,13 @@ static int report_write(void)
 	return EXIT_FAILED;
 }
 
+bool output_shows_progress(void)
+{
+	const char *plain = getenv("NO_COLOR");
+
+	return isatty(STDERR_FILENO) && !(plain && plain[0]);
+}
+
 int output_print(const char *format, ...)
 {
 	va_list arguments;

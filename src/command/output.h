@@ -26,6 +26,9 @@ int output_unknown(const char *word, const char *nearest);
 /* The same line, but nothing has failed. */
 void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* May how far something is be drawn to standard error again and again? For a person who waits. */
+bool output_shows_progress(void);
+
 /* To standard output. EXIT_DONE, or EXIT_FAILED and the reason is printed. */
 int output_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int output_bytes(const void *bytes, size_t length);

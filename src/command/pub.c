@@ -47,6 +47,15 @@ static int64_t deadline_of(const struct sending *sending)
 
 static int fail(const struct sending *sending, int code)
 {
+	if (sending->sync && code == -ENOSPC)
+		return output_fail("%s: %s on its disk: what was sent and is not safe stays in "
+		                   "memory, and follows when there is room and somebody publishes",
+		                   sending->topic, strerror(ENOSPC));
+	if (sending->sync && code == -EIO)
+		return output_fail(
+			"%s: %s of its disk: what was sent and is not safe may never be; "
+			"whoever publishes next writes it anew",
+			sending->topic, strerror(EIO));
 	if (code == -EMFILE || code == -ENFILE)
 		return output_fail("%s: %s: a subscriber came, and no descriptor is left for it",
 		                   sending->topic, strerror(-code));
@@ -167,6 +176,16 @@ int pub_send_all(struct sending *sending, const struct iovec *messages, size_t c
 	return EXIT_DONE;
 }
 
+int pub_settle(struct sending *sending)
+{
+	int result = 0;
+
+	/* With NONE nobody asked for it, and with EACH it has been done. */
+	if (sending->sync == AYRE_TOPIC_SYNC_GROUP)
+		result = ayre_publisher_sync(sending->publisher);
+	return result < 0 ? fail(sending, result) : EXIT_DONE;
+}
+
 static int send_texts(struct sending *sending, int count, char **texts)
 {
 	int result = EXIT_DONE;
@@ -210,15 +229,18 @@ static int publish(struct sending *sending, const struct pub_options *given, int
 
 	if (result < 0)
 		return fail(sending, result);
-	/* A quarter of the ring, with the time. */
-	sending->ring_max = info.ring_bytes / 4 - sizeof(int64_t);
+	/* A quarter of the ring, with the time, and the check of a durable one. */
+	sending->sync = info.sync;
+	sending->ring_max =
+		info.ring_bytes / 4 - sizeof(int64_t) - (info.sync ? sizeof(uint64_t) : 0);
 	result = given->wait_subscribers.given
 	                 ? wait_subscribers(sending, given->wait_subscribers.count)
 	                 : EXIT_DONE;
 	if (result != EXIT_DONE)
 		return result;
-	return text_count ? send_texts(sending, text_count, texts)
-	                  : pub_input(sending, form_of(given));
+	result = text_count ? send_texts(sending, text_count, texts)
+	                    : pub_input(sending, form_of(given));
+	return result == EXIT_DONE ? pub_settle(sending) : result;
 }
 
 static int run_pub(void *values, int operand_count, char **operands)

@@ -2,7 +2,7 @@
  * Standard input, cut into messages.
  *
  * What is there is read and sent at once, many messages together where many are there; nothing waits for
- * input that has yet to come. A long frame is read straight into its place in the topic, without a
+ * input that has yet to come, and of a durable topic nothing is left unsafe meanwhile. A long frame is read straight into its place in the topic, without a
  * buffer between: its length is known, so the input may be larger than memory. A line or a text up to a NUL
  * byte ends where it ends, and is kept until then.
  */
@@ -30,6 +30,15 @@ struct input {
 };
 
 /* --- reading --- */
+
+/* If there is nothing to read now, nor the end. */
+static int settle_before_waiting(struct sending *sending)
+{
+	if (sending->sync &&
+	    message_wait(STDIN_FILENO, POLLIN, message_now_ns(), false) == WAIT_DEADLINE)
+		return pub_settle(sending);
+	return EXIT_DONE;
+}
 
 /* As readv(2): 0 at the end. Negative: an exit code was earned, which is stored. */
 static ssize_t read_input(const struct iovec *parts, int count, int *ret_result)
@@ -76,12 +85,15 @@ static int make_room(struct input *input)
 }
 
 /* Reads what is there, once. */
-static int fill(struct input *input)
+static int fill(struct sending *sending, struct input *input)
 {
 	struct iovec part;
 	int result = make_room(input);
 	ssize_t got;
 
+	if (result != EXIT_DONE)
+		return result;
+	result = settle_before_waiting(sending);
 	if (result != EXIT_DONE)
 		return result;
 	part = (struct iovec){input->bytes + input->end, input->room - input->end};
@@ -129,7 +141,7 @@ static int input_ended(struct sending *sending, struct input *input, int end_byt
 	int result = EXIT_DONE;
 
 	while (result == EXIT_DONE && !input->ended) {
-		result = fill(input);
+		result = fill(sending, input);
 		if (result == EXIT_DONE)
 			result = send_ended(sending, input, end_byte, &scanned);
 	}
@@ -221,8 +233,10 @@ static int send_long(struct sending *sending, struct input *input)
 	size_t length = frame_bytes(input);
 	size_t done = input->end - input->begin - FRAME_HEADER_BYTES;
 	void *place;
-	int result = pub_reserve(sending, length, &place);
+	int result = settle_before_waiting(sending);
 
+	if (result == EXIT_DONE)
+		result = pub_reserve(sending, length, &place);
 	if (result != EXIT_DONE)
 		return result;
 	memcpy(place, input->bytes + input->begin + FRAME_HEADER_BYTES, done);
@@ -238,7 +252,7 @@ static int input_frames(struct sending *sending, struct input *input)
 		if (has_header(input) && frame_bytes(input) >= LONG_BYTES)
 			result = send_long(sending, input);
 		else
-			result = fill(input);
+			result = fill(sending, input);
 		if (result == EXIT_DONE)
 			result = send_frames(sending, input);
 	}
@@ -287,7 +301,7 @@ static int input_whole(struct sending *sending, struct input *input)
 	    status.st_size > position)
 		return send_file(sending, (size_t)(status.st_size - position));
 	while (result == EXIT_DONE && !input->ended)
-		result = fill(input);
+		result = fill(sending, input);
 	return result == EXIT_DONE ? pub_send(sending, input->bytes, input->end) : result;
 }
 

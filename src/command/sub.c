@@ -33,7 +33,7 @@
 struct sub_options {
 	const char *from;
 	struct count_option count;
-	bool until_closed, lossy;
+	bool until_closed, lossy, safe_only;
 	struct duration_option timeout;
 	bool lines, nul, frames, json;
 };
@@ -56,6 +56,8 @@ static const struct command_option sub_table[] = {
 	{"json", OPTION_FLAG, NULL, offsetof(struct sub_options, json), "an object a line"},
 	{"lossy", OPTION_FLAG, NULL, offsetof(struct sub_options, lossy),
          "let nobody wait for this one: it may miss messages"},
+	{"safe-only", OPTION_FLAG, NULL, offsetof(struct sub_options, safe_only),
+         "of a topic on a disk, only what is safe there"},
 };
 
 struct receiving {
@@ -99,6 +101,26 @@ static int report_lost(const struct receiving *receiving)
 	return EXIT_LOST;
 }
 
+static void report_damage(const struct receiving *receiving)
+{
+	struct ayre_subscriber_info info = get_info(receiving);
+	uint64_t first = info.damaged_first, count = info.damaged_end - first;
+
+	if (count == 0)
+		output_note("%s: publisher %016" PRIx64 ": its log is damaged from message %" PRIu64
+		            " on, and nothing behind that can be read",
+		            receiving->topic, info.damaged_publisher, first);
+	else if (count == 1)
+		output_note("%s: publisher %016" PRIx64 ": message %" PRIu64
+		            " is damaged in its log: it was passed over",
+		            receiving->topic, info.damaged_publisher, first);
+	else
+		output_note(
+			"%s: publisher %016" PRIx64 ": messages %" PRIu64 " to %" PRIu64
+			" are damaged in its log, or cannot be told apart: they were passed over",
+			receiving->topic, info.damaged_publisher, first, first + count - 1);
+}
+
 /* What an attempt came to that is no message. EXIT_DONE: try again. */
 static int report(struct receiving *receiving, int code)
 {
@@ -108,6 +130,9 @@ static int report(struct receiving *receiving, int code)
 		output_note("%s: publisher %016" PRIx64
 		            " broke the format: it is left alone from here on",
 		            receiving->topic, get_info(receiving).broken_publisher);
+		return EXIT_DONE;
+	case -EBADMSG:
+		report_damage(receiving);
 		return EXIT_DONE;
 	case -EMFILE:
 	case -ENFILE:
@@ -392,6 +417,7 @@ static enum message_form form_of(const struct sub_options *given)
 static int fill_options(const struct sub_options *given, struct ayre_subscriber_options *options)
 {
 	options->flags = (given->lossy ? AYRE_SUBSCRIBER_LOSSY : 0) |
+	                 (given->safe_only ? AYRE_SUBSCRIBER_SAFE_ONLY : 0) |
 	                 (given->until_closed ? AYRE_SUBSCRIBER_UNTIL_CLOSED : 0);
 	options->from =
 		given->until_closed || given->count.given ? AYRE_FROM_OLDEST : AYRE_FROM_NEXT;
@@ -437,7 +463,7 @@ const struct command sub_command = {
 	.verb = "sub",
 	.summary = "Print the messages of a topic as they come; make it if missing",
 	.synopsis = "TOPIC [--from WHERE] [--count N] [--until-closed] [--timeout TIME]\n"
-		    "       [--lines | --nul | --frames | --json] [--lossy]",
+		    "       [--lines | --nul | --frames | --json] [--lossy] [--safe-only]",
 	.examples = "  ayre sub prices\n"
 		    "  ayre sub prices --count 1 --timeout 2s\n"
 		    "  ayre sub log --from 2026-11-26T12:00:00 --json\n"

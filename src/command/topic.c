@@ -13,10 +13,11 @@
 /* --- create --- */
 
 struct create_options {
-	struct size_option size;
-	bool lossy, exclusive;
-	const char *tag;
+	struct size_option size, extent, retain_bytes;
+	bool lossy, exclusive, durable;
+	const char *tag, *sync;
 	uint32_t mode;
+	struct duration_option retain_age;
 };
 
 static const struct command_option create_table[] = {
@@ -24,6 +25,16 @@ static const struct command_option create_table[] = {
          "bytes of each publisher's ring, rounded up to a power of two (1M)"},
 	{"lossy", OPTION_FLAG, NULL, offsetof(struct create_options, lossy),
          "publishers wait for nobody: who is slow misses messages"},
+	{"durable", OPTION_FLAG, NULL, offsetof(struct create_options, durable),
+         "fail unless the path is on a disk"},
+	{"sync", OPTION_TEXT, "WHEN", offsetof(struct create_options, sync),
+         "on a disk, messages are safe: none (some time), group (when asked for), each (group)"},
+	{"extent", OPTION_SIZE, "SIZE", offsetof(struct create_options, extent),
+         "on a disk: bytes in one file of a publisher's log (64M)"},
+	{"retain-bytes", OPTION_SIZE, "SIZE", offsetof(struct create_options, retain_bytes),
+         "on a disk: keep at least so much of each publisher (all of it)"},
+	{"retain-age", OPTION_DURATION, "TIME", offsetof(struct create_options, retain_age),
+         "on a disk: keep at least what is so young: 90m, 48h (all of it)"},
 	{"tag", OPTION_TEXT, "TEXT", offsetof(struct create_options, tag),
          "what the messages are; checked by programs that open it"},
 	{"mode", OPTION_MODE, "MODE", offsetof(struct create_options, mode),
@@ -31,6 +42,39 @@ static const struct command_option create_table[] = {
 	{"exclusive", OPTION_FLAG, NULL, offsetof(struct create_options, exclusive),
          "fail if it is there already"},
 };
+
+static const char *const sync_names[] = {
+	[AYRE_TOPIC_SYNC_NONE] = "none",
+	[AYRE_TOPIC_SYNC_GROUP] = "group",
+	[AYRE_TOPIC_SYNC_EACH] = "each",
+};
+
+/* UINT32_MAX: it is none of them. */
+static uint32_t parse_sync(const char *text)
+{
+	if (!text)
+		return AYRE_TOPIC_SYNC_DEFAULT;
+	for (uint32_t i = AYRE_TOPIC_SYNC_NONE; i < COUNT_OF(sync_names); i++)
+		if (strcmp(text, sync_names[i]) == 0)
+			return i;
+	return UINT32_MAX;
+}
+
+/* What only a topic on a disk has. */
+static int check_durable(const struct create_options *given)
+{
+	if (parse_sync(given->sync) == UINT32_MAX)
+		return output_usage("--sync: '%s' is none of none, group, each", given->sync);
+	if (given->extent.given && given->extent.bytes == 0)
+		return output_usage("--extent: an extent has 1 byte or more");
+	if (given->retain_bytes.given && given->retain_bytes.bytes == 0)
+		return output_usage("--retain-bytes: 1 byte or more");
+	if (given->retain_age.given && given->retain_age.ns == 0)
+		return output_usage("--retain-age: more than nothing");
+	if (given->lossy && given->durable)
+		return output_usage("--lossy and --durable exclude each other");
+	return EXIT_DONE;
+}
 
 static int check_create(const struct create_options *given)
 {
@@ -44,7 +88,7 @@ static int check_create(const struct create_options *given)
 		return output_usage("--mode: its owner may always publish and subscribe");
 	if (writers & ~(readers >> 1))
 		return output_usage("--mode: who may publish may subscribe as well");
-	return EXIT_DONE;
+	return check_durable(given);
 }
 
 static int run_create(void *values, int operand_count, char **operands)
@@ -53,10 +97,15 @@ static int run_create(void *values, int operand_count, char **operands)
 	struct ayre_topic_options options = {
 		.size = sizeof(options),
 		.flags = (given->lossy ? AYRE_TOPIC_LOSSY : 0) |
-	                 (given->exclusive ? AYRE_TOPIC_EXCLUSIVE : 0),
+	                 (given->exclusive ? AYRE_TOPIC_EXCLUSIVE : 0) |
+	                 (given->durable ? AYRE_TOPIC_DURABLE : 0),
 		.mode = given->mode,
 		.ring_bytes = given->size.bytes,
 		.tag = given->tag,
+		.sync = parse_sync(given->sync),
+		.extent_bytes = given->extent.bytes,
+		.retain_bytes = given->retain_bytes.bytes,
+		.retain_age_ns = given->retain_age.ns,
 	};
 	struct ayre_error error;
 	int result = check_create(given);
@@ -78,10 +127,14 @@ const struct command topic_create_command = {
 	.noun = "topic",
 	.verb = "create",
 	.summary = "Make a topic, if it is missing",
-	.synopsis = "TOPIC [--size SIZE] [--lossy] [--tag TEXT] [--mode MODE] [--exclusive]",
-	.examples = "  ayre topic create prices\n"
-		    "  ayre topic create samples --size 16M --lossy --tag 'samples v1'\n"
-		    "  ayre topic create /dev/shm/shared/news --mode 0644\n",
+	.synopsis = "TOPIC [--size SIZE] [--lossy] [--tag TEXT] [--mode MODE] [--exclusive]\n"
+		    "       [--durable] [--sync none|group|each] [--extent SIZE]\n"
+		    "       [--retain-bytes SIZE] [--retain-age TIME]",
+	.examples =
+		"  ayre topic create prices\n"
+		"  ayre topic create samples --size 16M --lossy --tag 'samples v1'\n"
+		"  ayre topic create /dev/shm/shared/news --mode 0644\n"
+		"  ayre topic create /var/lib/orders/log --durable --sync each --retain-age 720h\n",
 	.options = create_table,
 	.option_count = COUNT_OF(create_table),
 	.least_operands = 1,
