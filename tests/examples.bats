@@ -635,3 +635,95 @@ END
     diff shown body
   done
 }
+
+# --- record ---
+
+record() {
+  "$EXAMPLES_DIR/record" "$@"
+}
+
+# A log on a disk, which teardown removes with its half in memory.
+on_a_disk() {
+  [ "$(stat -f -c %T .)" != tmpfs ] || skip "$PWD is on a tmpfs, not on a disk"
+  log=$PWD/log
+}
+
+forget_log() {
+  "$AYRE" topic remove --force "$log"
+}
+
+@test "record: what a topic carried is safe, and is played to another one" {
+  on_a_disk
+  seq 1000 | "$AYRE" pub numbers
+  head -c 300000 /dev/zero | tr '\0' x | "$AYRE" pub numbers --whole
+  run -0 record keep numbers "$log"
+  [ "${lines[-1]}" = "1001 safe" ]
+  # As after the machine has started anew.
+  rm -r "$("$AYRE" topic show "$log" --json | jq -r .memory_path)"
+  record play -w 1 -s 0 "$log" again &
+  pids+=($!)
+  "$AYRE" sub again --until-closed >played
+  wait "${pids[0]}"
+  cmp played <(seq 1000; head -c 300000 /dev/zero | tr '\0' x; echo)
+  forget_log
+}
+
+@test "record: it says what is safe while the topic goes on, and goes on itself the next time" {
+  on_a_disk
+  mkfifo feed
+  "$AYRE" pub numbers <feed >/dev/null 3>&- 9>&- &
+  pids+=($!)
+  exec 9>feed
+  start record keep numbers "$log"
+  for number in 1 2; do
+    echo "$number" >&9
+    eventually last_line_is printed "$number safe"
+    [ "$("$AYRE" topic show "$log" --json | jq '.publishers[0].safe_messages')" -eq "$number" ]
+  done
+  # What is reported stays, though nobody closes.
+  kill -KILL "${pids[1]}"
+  wait "${pids[1]}" || true
+  exec 9>&-
+  wait "${pids[0]}"
+  run -0 record keep numbers "$log"
+  [ "$("$AYRE" sub "$log" --from oldest --count 4 | tr '\n' ' ')" = '1 2 1 2 ' ]
+  forget_log
+}
+
+@test "record: with the pace it had, from a time on" {
+  on_a_disk
+  (
+    echo early
+    sleep 0.3
+    date +%s.%N >since
+    echo one
+    sleep 0.6
+    echo two
+  ) | "$AYRE" pub "$log"
+  began=$(date +%s%N)
+  record play -f "$(<since)" "$log" slowly
+  took=$((($(date +%s%N) - began) / 1000000))
+  echo "$took ms"
+  [ "$took" -ge 550 ]
+  [ "$("$AYRE" sub slowly --until-closed)" = "$(printf 'one\ntwo')" ]
+  began=$(date +%s%N)
+  record play -s 1000000 "$log" quickly
+  [ $((($(date +%s%N) - began) / 1000000)) -lt "$took" ]
+  [ "$("$AYRE" sub quickly --until-closed | wc -l)" -eq 3 ]
+  forget_log
+}
+
+@test "record: damage is told, the rest played; a log in memory is refused" {
+  on_a_disk
+  seq 100 | "$AYRE" pub "$log"
+  # The first text, behind the head, a header, a check and a stamp.
+  printf x | dd of="$(echo "$log"/log.*.*)" bs=1 seek=36888 conv=notrunc status=none
+  rm -r "$("$AYRE" topic show "$log" --json | jq -r .memory_path)"
+  run -1 record play -s 0 "$log" again
+  [[ $output == *"damaged: messages 0 to 1"* ]]
+  [ "$("$AYRE" sub again --until-closed | wc -l)" -eq 99 ]
+  run -1 record keep again "$AYRE_DIR/log"
+  [[ $output == "record: "*"a durable topic is a path on a disk" ]]
+  run -2 record play "$log"
+  forget_log
+}
