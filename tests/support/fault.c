@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -49,6 +51,8 @@ static const struct {
 	{"epoll_create1", {EMFILE, ENFILE, ENOMEM}},
 	{"epoll_ctl", {ENOMEM, ENOSPC}},
 	{"epoll_pwait2", {EINTR}},
+	{"eventfd", {EMFILE, ENFILE, ENOMEM}},
+	{"pthread_create", {EAGAIN}},
 	{"fallocate", {ENOSPC, EIO, EINTR, EOPNOTSUPP}},
 	{"fchmod", {EIO, EPERM}},
 	{"fchown", {EIO, EPERM}},
@@ -225,6 +229,11 @@ WRAP(int, -1, epoll_pwait2,
      (int set, struct epoll_event *events, int most, const struct timespec *timeout,
       const sigset_t *mask),
      (set, events, most, timeout, mask))
+WRAP(int, -1, eventfd, (unsigned int count, int flags), (count, flags))
+/* Its error is what it returns. */
+WRAP(int, errno, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context),
+     (thread, attributes, run, context))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(int, -1, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
 WRAP(int, -1, lchown, (const char *path, uid_t user, gid_t group), (path, user, group))
