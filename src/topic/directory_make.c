@@ -39,6 +39,8 @@ int ayrei_topic_check_options(const struct ayre_topic_options *options, const ch
 
 	if (options->flags & ~known)
 		return ayrei_fail(error, -EINVAL, "flags", label, "unknown bits");
+	if (options->reserved)
+		return ayrei_fail(error, -EINVAL, "reserved", label, "it is not 0");
 	if (options->sync > AYRE_TOPIC_SYNC_EACH)
 		return ayrei_fail(error, -EINVAL, "sync", label, "it is none of the three");
 	if (options->extent_bytes > AYREI_MOST_EXTENT)

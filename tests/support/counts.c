@@ -73,10 +73,9 @@ static int count_topics(void)
 	return entries;
 }
 
-static void sweep_topics(void)
+void remove_below(const char *path)
 {
-	if (topic_root())
-		nftw(topic_root(), remove_entry, 8, FTW_PHYS | FTW_DEPTH);
+	nftw(path, remove_entry, 8, FTW_PHYS | FTW_DEPTH);
 }
 
 /* "a-b rw-s ...": a map that is shared. */
@@ -135,7 +134,7 @@ struct counts take_counts(void)
 	return (struct counts){
 		.descriptors = count_entries("/proc/self/fd", NULL),
 		.shared_maps = count_shared_maps(),
-		.names = count_entries("/dev/shm", own_prefix()),
+		.names = count_entries("/dev/shm", own_prefix()) + count_halves(),
 		.files = count_entries(test_directory(), NULL),
 		.topics = count_topics(),
 		.segments = count_table("/proc/sysvipc/shm", is_own_segment, NULL),
@@ -184,8 +183,10 @@ static void sweep_directory(const char *path, const char *part)
 void sweep(void)
 {
 	sweep_directory("/dev/shm", own_prefix());
-	sweep_directory(test_directory(), NULL);
-	sweep_topics();
+	sweep_halves();
+	remove_below(test_directory());
+	if (topic_root())
+		remove_below(topic_root());
 	count_table("/proc/sysvipc/shm", is_own_segment, remove_segment);
 	count_table("/proc/sysvipc/sem", is_own_semaphore, remove_semaphore);
 }

@@ -7,6 +7,7 @@
 #include "support/support.h"
 
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "support/own.h"
@@ -25,6 +26,11 @@ const struct backing backings[] = {
 
 static char directory[PATH_MAX];
 static char root[64];
+/* Shared with children, whose topics these are of. */
+static struct halves {
+	char paths[16][64];
+	size_t count;
+} * halves;
 static key_t extra_keys[EXTRA_KEYS];
 static size_t extra_key_count;
 
@@ -163,4 +169,37 @@ void remove_topic_root(void)
 {
 	if (topic_root())
 		rmdir(root);
+}
+
+void use_disk_topics(void)
+{
+	halves = share_memory(sizeof(*halves));
+}
+
+void own_half(const char *path)
+{
+	for (size_t i = 0; i < halves->count; i++)
+		if (strcmp(halves->paths[i], path) == 0)
+			return;
+	if (halves->count < sizeof(halves->paths) / sizeof(*halves->paths))
+		snprintf(halves->paths[halves->count++], sizeof(*halves->paths), "%s", path);
+}
+
+int count_halves(void)
+{
+	int count = 0;
+
+	for (size_t i = 0; halves && i < halves->count; i++)
+		count += access(halves->paths[i], F_OK) == 0;
+	return count;
+}
+
+void sweep_halves(void)
+{
+	for (size_t i = 0; halves && i < halves->count; i++) {
+		remove_below(halves->paths[i]);
+		rmdir(halves->paths[i]);
+	}
+	if (halves)
+		halves->count = 0;
 }

@@ -15,5 +15,10 @@ void remove_test_directory(void);
 /* The same for topic_root(), where the program has one. */
 void make_topic_root(void);
 void remove_topic_root(void);
+/* What is in memory of topics on a disk, of own_half(). */
+int count_halves(void);
+void sweep_halves(void);
+/* Everything in a directory. */
+void remove_below(const char *path);
 /* Everything of this test program that is left. */
 void clear_up(void);

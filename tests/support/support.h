@@ -57,7 +57,7 @@ int run_counted_of(const char *group, const struct CMUnitTest *tests, size_t cou
 struct counts {
 	int descriptors;
 	int shared_maps;
-	int names;      /* in /dev/shm, with this process's prefix */
+	int names;      /* in /dev/shm, with this process's prefix, and of own_half() */
 	int files;      /* in test_directory() */
 	int topics;     /* in topic_root(), directories and the files in them */
 	int segments;   /* of System V, under this process's keys */
@@ -108,6 +108,12 @@ const char *test_directory(void);
  */
 void use_topic_root(void);
 const char *topic_root(void);
+/*
+ * For a program about topics on a disk, first thing in its main(): their halves in memory are counted among
+ * the names, once they are known, and swept.
+ */
+void use_disk_topics(void);
+void own_half(const char *path);
 /* Removes whatever the name or its creation left, whatever the library thinks of it. */
 void sweep(void);
 
