@@ -315,25 +315,39 @@ int ayrei_file_clear_part(int fd, uint64_t most_bytes)
 	               : 1;
 }
 
-int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
+static int write_zeros(int fd, uint64_t begin, uint64_t end)
 {
 	static const char zeros[64 * 1024];
-	uint64_t done = 0;
+	int result = 0;
+
+	while (result == 0 && begin < end) {
+		size_t part = end - begin < sizeof(zeros) ? end - begin : sizeof(zeros);
+
+		result = ayrei_file_write_at(fd, zeros, part, begin);
+		begin += part;
+	}
+	return result;
+}
+
+int ayrei_file_clear_behind(int fd, uint64_t offset)
+{
+	struct stat status;
+	int result = ayrei_file_status(fd, &status);
+
+	if (result < 0 || (uint64_t)status.st_size <= offset)
+		return result;
+	result = AYREI_RESULT(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	                                (off_t)offset, status.st_size - (off_t)offset));
+	return result == -EOPNOTSUPP ? write_zeros(fd, offset, (uint64_t)status.st_size) : result;
+}
+
+int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
+{
 	int result = ayrei_file_may_fit(fd, size_bytes);
 
 	if (result == 0)
 		result = allocate_parts(fd, 0, size_bytes);
-	if (result != -EOPNOTSUPP)
-		return result;
-	while (done < size_bytes) {
-		size_t part = size_bytes - done < sizeof(zeros) ? size_bytes - done : sizeof(zeros);
-
-		result = ayrei_file_write_at(fd, zeros, part, done);
-		if (result < 0)
-			return result;
-		done += part;
-	}
-	return 0;
+	return result == -EOPNOTSUPP ? write_zeros(fd, 0, size_bytes) : result;
 }
 
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset)

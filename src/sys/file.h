@@ -56,6 +56,11 @@ int ayrei_file_truncate(int fd, uint64_t size_bytes);
 int ayrei_file_allocate(int fd, uint64_t size_bytes);
 /* The same for a file that nobody else uses yet: writes zeros where it has to. */
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes);
+/*
+ * Gives back what is behind an offset: it reads as zeros, and the size stays, for whoever has mapped it would die
+ * beyond its end.
+ */
+int ayrei_file_clear_behind(int fd, uint64_t offset);
 /* Would there be room for a file of that size? 0, or as ayrei_file_allocate(). */
 int ayrei_file_may_fit(int fd, uint64_t size_bytes);
 

@@ -104,9 +104,9 @@ static int make_extent(const struct ayrei_journal *journal)
 /* What is behind the last record goes. Nobody reads there: the next extent is there already. */
 static int end_extent(const struct ayrei_journal *journal)
 {
-	int result = ayrei_file_truncate(journal->extent, journal->header_bytes +
-	                                                          journal->carried.position -
-	                                                          journal->begin);
+	int result = ayrei_file_clear_behind(journal->extent, journal->header_bytes +
+	                                                              journal->carried.position -
+	                                                              journal->begin);
 
 	return result == 0 && syncs(journal) ? ayrei_file_sync(journal->extent) : result;
 }
@@ -127,7 +127,7 @@ int ayrei_journal_begin_extent(struct ayrei_journal *journal)
 
 	if (fd < 0)
 		return fd;
-	/* Whoever could not be made shorter only takes more room than it needs. */
+	/* What could not be given back only takes more room than it needs. */
 	if (journal->extent >= 0)
 		(void)!end_extent(journal);
 	take_extent(journal, fd);

@@ -201,9 +201,9 @@ static int find_end(struct ayrei_journal *journal, const struct ayrei_extent *ex
 /* What is torn goes, and what was allocated ahead: the next extent has it, under another key. */
 static int cut(const struct ayrei_journal *journal)
 {
-	int result = ayrei_file_truncate(journal->extent, journal->header_bytes +
-	                                                          journal->carried.position -
-	                                                          journal->begin);
+	int result = ayrei_file_clear_behind(journal->extent, journal->header_bytes +
+	                                                              journal->carried.position -
+	                                                              journal->begin);
 
 	return result == 0 && journal->sync != AYRE_TOPIC_SYNC_NONE
 	               ? ayrei_file_sync(journal->extent)

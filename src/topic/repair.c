@@ -40,7 +40,8 @@ static int cut_off(const struct ayrei_checking *checking, const struct ayrei_ext
 	int result = fd;
 
 	if (result >= 0)
-		result = ayrei_file_truncate(fd, extent->header_bytes + position - extent->begin);
+		result = ayrei_file_clear_behind(fd,
+		                                 extent->header_bytes + position - extent->begin);
 	return result == 0 ? ayrei_file_sync(fd) : result;
 }
 

@@ -72,8 +72,8 @@ TOPIC_TEST(from_each_number)
 
 static void from_each_time(uint32_t flags)
 {
-	struct ayre_publisher *publisher = publish_on_disk(
-		PUBLISHER(DISK(.sync = AYRE_TOPIC_SYNC_NONE), .flags = flags));
+	struct ayre_publisher *publisher =
+		publish_on_disk(PUBLISHER(DISK(.sync = AYRE_TOPIC_SYNC_NONE), .flags = flags));
 	static struct {
 		int64_t time_ns, first;
 	} marks[64];
