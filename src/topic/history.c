@@ -11,6 +11,7 @@
 #include <fcntl.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "topic/log.h"
 #include "topic/subscriber.h"
 
@@ -267,6 +268,29 @@ void ayrei_source_describe(const struct ayrei_source *source, uint64_t header, c
 	if (record.flags & AYREI_RECORD_STAMPED)
 		memcpy(&message->time_ns, bytes + ayrei_record_check_bytes(record),
 		       sizeof(message->time_ns));
+}
+
+bool ayrei_source_was_given_up(const struct ayre_subscriber *subscriber,
+                               const struct ayrei_source *source)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+
+	return ayrei_path_status(ayrei_extent_path(&subscriber->topic, source->id,
+	                                           source->extent.begin, path),
+	                         false, &status) == -ENOENT;
+}
+
+bool ayrei_source_is_what_was_sent(const struct ayrei_source *source, uint64_t header,
+                                   const struct ayre_message *message)
+{
+	const char *told = ayrei_extent_bytes(&source->extent, source->reader.position) +
+	                   ayrei_record_prefix_bytes(ayrei_record_unpack(header)) +
+	                   sizeof(message->bytes);
+	uint64_t hash;
+
+	memcpy(&hash, told, sizeof(hash));
+	return hash == ayrei_hash(message->data, message->bytes);
 }
 
 /* What is at its position, if it may be received: its header, whole. 0: there is none. */

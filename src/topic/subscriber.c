@@ -221,7 +221,7 @@ static void skip_missing(struct ayre_subscriber *subscriber, struct ayrei_source
 	advance(subscriber, source, end);
 }
 
-/* As ayrei_subscriber_fetch_large(); -ENOENT: it is skipped. */
+/* As ayrei_subscriber_fetch_large(); -ENOENT, -EBADMSG: it is skipped. */
 static int fetch_large(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                        uint64_t header, struct ayre_message *message, void *buffer,
                        size_t buffer_bytes)
@@ -229,7 +229,16 @@ static int fetch_large(struct ayre_subscriber *subscriber, struct ayrei_source *
 	int result =
 		ayrei_subscriber_fetch_large(subscriber, source, message, buffer, buffer_bytes);
 
-	if (result == -ENOENT)
+	/* What is still in the ring was in memory all the time. */
+	if (source->is_in_log) {
+		if (result == -ENOENT && !ayrei_source_was_given_up(subscriber, source))
+			result = -EBADMSG;
+		if (result == 0 && !ayrei_source_is_what_was_sent(source, header, message))
+			result = -EBADMSG;
+	}
+	if (result == -EBADMSG)
+		ayrei_subscriber_end_look(subscriber);
+	if (result == -ENOENT || result == -EBADMSG)
 		skip_missing(subscriber, source,
 		             ayrei_record_end(source->reader.position, (uint32_t)header));
 	return result == -EPROTO ? ayrei_source_break(subscriber, source) : result;

@@ -223,6 +223,14 @@ bool ayrei_source_has_in_log(const struct ayre_subscriber *subscriber,
 /* More messages behind the one that was peeked. Returns how many there are with it. */
 size_t ayrei_source_peek_on_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                                    struct ayre_message *messages, size_t most);
+/*
+ * Of a record in the log that tells of a message beside the ring. When its file is not there: has retention taken
+ * both? And when it is: is it that message?
+ */
+bool ayrei_source_was_given_up(const struct ayre_subscriber *subscriber,
+                               const struct ayrei_source *source);
+bool ayrei_source_is_what_was_sent(const struct ayrei_source *source, uint64_t header,
+                                   const struct ayre_message *message);
 /* A whole record at a place; message->data is NULL if it lies beside the ring. */
 void ayrei_source_describe(const struct ayrei_source *source, uint64_t header, const char *bytes,
                            struct ayre_message *message);

@@ -178,26 +178,40 @@ void send_until_extents(struct ayre_publisher *publisher, int count)
 		send_numbers(publisher, 50);
 }
 
-int receive_numbers(struct ayre_subscriber *subscriber, uint64_t *next, int64_t deadline_ns)
+static ssize_t receive_one(struct ayre_subscriber *subscriber, uint64_t number, int64_t deadline_ns)
 {
 	char buffer[1024];
 	struct ayre_message message;
+	ssize_t got =
+		deadline_ns
+			? ayre_subscriber_receive_until(subscriber, buffer, sizeof(buffer),
+	                                                &message, deadline_ns)
+			: ayre_subscriber_try_receive(subscriber, buffer, sizeof(buffer), &message);
 
+	if (got < 0)
+		return got;
+	if (message.sequence != number)
+		fprintf(stderr, "number %" PRIu64 ", not %" PRIu64 "\n", message.sequence, number);
+	require(message.sequence == number && (ssize_t)message.bytes == got);
+	require(is_message(&message, size_of_number(number), (uint32_t)number));
+	return got;
+}
+
+int receive_numbers(struct ayre_subscriber *subscriber, uint64_t *next, int64_t deadline_ns)
+{
 	for (;; ++*next) {
-		ssize_t got = deadline_ns ? ayre_subscriber_receive_until(subscriber, buffer,
-		                                                          sizeof(buffer), &message,
-		                                                          deadline_ns)
-		                          : ayre_subscriber_try_receive(subscriber, buffer,
-		                                                        sizeof(buffer), &message);
+		ssize_t got = receive_one(subscriber, *next, deadline_ns);
 
 		if (got < 0)
 			return (int)got;
-		if (message.sequence != *next)
-			fprintf(stderr, "number %" PRIu64 ", not %" PRIu64 "\n", message.sequence,
-			        *next);
-		require(message.sequence == *next && (ssize_t)message.bytes == got);
-		require(is_message(&message, size_of_number(*next), (uint32_t)*next));
 	}
+}
+
+void await_numbers(struct ayre_subscriber *subscriber, uint64_t *next, uint64_t end)
+{
+	for (; *next < end; ++*next)
+		require(receive_one(subscriber, *next, in_ms(10000)) >= 0);
+	require(receive_numbers(subscriber, next, 0) == -EAGAIN && *next == end);
 }
 
 void has_numbers(uint64_t first, uint64_t end)

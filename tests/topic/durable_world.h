@@ -56,5 +56,7 @@ void send_numbers(struct ayre_publisher *publisher, uint64_t count);
 void send_until_extents(struct ayre_publisher *publisher, int count);
 /* Receives from *next on, whole, in order, without a gap, until it fails: how. */
 int receive_numbers(struct ayre_subscriber *subscriber, uint64_t *next, int64_t deadline_ns);
+/* The same, waiting until it has all before this one; there are no more then. */
+void await_numbers(struct ayre_subscriber *subscriber, uint64_t *next, uint64_t end);
 /* What one who comes now receives from the first to the last: these and no more. */
 void has_numbers(uint64_t first, uint64_t end);
