@@ -7,6 +7,7 @@
  */
 #include "topic/durable_world.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -173,15 +174,17 @@ static struct log make_log(uint32_t sync, bool closes)
 	return made;
 }
 
+/* As it was, and alone. */
 static void restore(const struct log *log)
 {
-	struct extent_list list = list_extents(log->lane);
+	DIR *directory = opendir(disk_topic());
+	const struct dirent *entry;
 
-	for (int i = 0; i < list.count; i++) {
-		char path[NAME_BYTES];
-
-		require(unlink(extent_file(log->lane, list.begins[i], path)) == 0);
-	}
+	require(directory);
+	while ((entry = readdir(directory)))
+		if (strncmp(entry->d_name, "log.", 4) == 0)
+			require(unlinkat(dirfd(directory), entry->d_name, 0) == 0);
+	closedir(directory);
 	put(&log->extent, log->extent.size, true);
 	put(&log->slots, log->slots.size, true);
 }
@@ -220,27 +223,34 @@ static size_t bytes_of(const struct log *log, size_t at)
 	return AYREI_RECORD_HEADER + (uint32_t)header;
 }
 
-/* One thing was done to the log, which proves that something is missing, or does not. */
-static void judge(const struct log *log, size_t offset, const struct seen *wanted)
-{
-	struct ayre_topic_check_result result = {.size = sizeof(result)};
+/* What has to be seen of it; and where its publisher goes on, UINT64_MAX: in another lane. */
+struct wanted {
 	struct seen seen;
-	int verified = ayre_topic_verify(disk_topic(), NULL, &result, NULL);
+	uint64_t next;
+};
 
-	require(verified == (wanted->damaged > 0));
-	seen = receive_what_there_is();
-	if (seen.received != wanted->received || seen.damaged != wanted->damaged ||
-	    seen.missed != wanted->missed)
+static bool is_seen(const struct seen *seen, const struct seen *wanted)
+{
+	return seen->received == wanted->received && seen->damaged == wanted->damaged &&
+	       seen->missed == wanted->missed;
+}
+
+static void judge(const struct log *log, size_t offset, const struct wanted *wanted)
+{
+	int verified = ayre_topic_verify(disk_topic(), NULL, NULL, NULL);
+	struct seen seen = receive_what_there_is();
+
+	if (!is_seen(&seen, &wanted->seen))
 		fprintf(stderr,
 		        "at %zu of %zu, %zu, %zu: received %" PRIu64 ", missed %" PRIu64
 		        ", told %d times\n",
 		        offset, log->last_but_one, log->last, log->end, seen.received, seen.missed,
 		        seen.damaged);
-	require(seen.received == wanted->received && seen.damaged == wanted->damaged);
-	require(seen.missed == wanted->missed);
+	require(is_seen(&seen, &wanted->seen));
+	require(verified == (seen.damaged > 0));
 	if (offset % 8 == 0 || long_form()) {
-		publisher_goes_on(log->lane, wanted->received, wanted->damaged == 0);
-		require(receive_what_there_is().received == wanted->received);
+		publisher_goes_on(log->lane, wanted->next, wanted->next != UINT64_MAX);
+		require(receive_what_there_is().received == wanted->seen.received);
 	}
 	reboot();
 }
@@ -248,16 +258,19 @@ static void judge(const struct log *log, size_t offset, const struct seen *wante
 static void cut_everywhere(uint32_t sync, bool closes)
 {
 	struct log log = make_log(sync, closes);
+	size_t last_byte = log.last + bytes_of(&log, log.last);
 
 	for (size_t offset = log.last_but_one; offset < log.end; offset++)
 		for (int cut = 0; cut < 2; cut++) {
-			struct seen wanted = {.received = count_before(&log, offset)};
+			/* Files of logs end with whole words. */
+			size_t left = cut ? offset / 8 * 8 : offset;
+			struct wanted wanted = {.seen.received = count_before(&log, left)};
 
-			/* What closed said how much there was; what fills up a record may be missing. */
-			wanted.damaged = closes && (cut || offset < log.last +
-			                                              bytes_of(&log, log.last));
-			if (!cut && offset >= log.last + bytes_of(&log, log.last))
-				wanted.damaged = 0;
+			wanted.seen.damaged = closes && left < last_byte;
+			wanted.next = wanted.seen.received;
+			/* What closed said how much there was. Going on behind it loses nothing. */
+			if (wanted.seen.damaged)
+				wanted.next = cut ? UINT64_MAX : MESSAGES;
 			restore(&log);
 			put(&log.extent, offset, cut);
 			judge(&log, offset, &wanted);
@@ -296,17 +309,21 @@ static void flip_everywhere(uint32_t sync, bool closes)
 
 	for (size_t offset = log.last_but_one; offset < log.end; offset++) {
 		size_t at = offset < log.last ? log.last_but_one : log.last;
-		bool is_whole = offset >= at + bytes_of(&log, at);
-		bool proven = closes || (sync == AYRE_TOPIC_SYNC_EACH && at == log.last_but_one);
-		struct seen wanted = {0};
+		bool is_broken = offset < at + bytes_of(&log, at), is_last = at == log.last;
+		struct wanted wanted = {.seen.received = MESSAGES, .next = MESSAGES};
 
-		wanted.received = is_whole ? MESSAGES : count_before(&log, offset);
-		wanted.damaged = !is_whole && proven;
-		/* The one behind it is found again. */
-		if (wanted.damaged && at == log.last_but_one) {
-			wanted.missed = 1;
-			wanted.received = MESSAGES - 1;
+		if (is_broken) {
+			wanted.seen.damaged = closes || (sync == AYRE_TOPIC_SYNC_EACH && !is_last);
+			wanted.seen.received = count_before(&log, offset);
+			wanted.next = wanted.seen.received;
 		}
+		if (wanted.seen.damaged && !is_last) {
+			/* The one behind it is found again. */
+			wanted.seen.received = MESSAGES - 1;
+			wanted.seen.missed = 1;
+		}
+		if (wanted.seen.damaged)
+			wanted.next = closes ? MESSAGES : UINT64_MAX;
 		restore(&log);
 		put_flipped(&log.extent, offset);
 		judge(&log, offset, &wanted);
@@ -345,7 +362,8 @@ TOPIC_TEST(flipped_in_the_head)
 	log = make_log(AYRE_TOPIC_SYNC_GROUP, true);
 	for (size_t offset = 0; offset < 2 * AYREI_BLOCK; offset += offset < 560 ? 1 : 61) {
 		bool matters = offset < sizeof(struct ayrei_extent_layout);
-		struct seen wanted = {.received = matters ? 0 : MESSAGES, .damaged = matters};
+		struct wanted wanted = {{matters ? 0 : MESSAGES, 0, matters},
+		                        matters ? UINT64_MAX : MESSAGES};
 
 		restore(&log);
 		put_flipped(&log.extent, offset);
@@ -362,7 +380,7 @@ TOPIC_TEST(flipped_in_the_slots)
 	SKIP_UNLESS_ON_DISK();
 	log = make_log(AYRE_TOPIC_SYNC_GROUP, true);
 	for (size_t offset = 0; offset < sizeof(struct ayrei_slot_layout); offset++) {
-		struct seen wanted = {.received = MESSAGES};
+		struct wanted wanted = {{MESSAGES, 0, 0}, MESSAGES};
 
 		for (int slot = 0; slot < 2; slot++) {
 			restore(&log);
