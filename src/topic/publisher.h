@@ -124,8 +124,11 @@ void ayrei_publisher_end_log(struct ayre_publisher *publisher);
 
 /* --- lanes (publisher_open.c) --- */
 
-/* One that is there: takes it if it is free and sound. */
-bool ayrei_publisher_try_lane(struct ayre_publisher *publisher, uint64_t id);
+/*
+ * One that is there: takes it if it is free and sound. 1: taken; 0: there is none, or what is there is no lane of
+ * ours; or a negative errno: it may be one.
+ */
+int ayrei_publisher_try_lane(struct ayre_publisher *publisher, uint64_t id);
 /* Lets it go again, untouched. */
 void ayrei_publisher_drop_lane(struct ayre_publisher *publisher);
 /* A new one, with this id (0: any), position (0: the first) and number; finish: before it has its name. */

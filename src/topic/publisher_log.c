@@ -36,9 +36,12 @@ static int go_on(struct ayre_publisher *publisher, struct ayre_error *error)
 {
 	struct ayrei_journal *journal = &publisher->journal;
 	char path[AYREI_PEER_PATH_BYTES];
-	int result;
+	int result = ayrei_publisher_try_lane(publisher, journal->id);
 
-	if (ayrei_publisher_try_lane(publisher, journal->id)) {
+	/* It may have what is not in the log: it stays, for whoever can take it. */
+	if (result < 0)
+		return result;
+	if (result == 1) {
 		result = ayrei_journal_resume(journal, &publisher->lane);
 		if (result == 0)
 			result = ayrei_publisher_succeed(publisher, error);
@@ -82,10 +85,18 @@ static int begin_anew(struct ayre_publisher *publisher, struct ayre_error *error
 	return ayrei_publisher_succeed(publisher, error);
 }
 
-/* 1: taken; 0: it is another's, or damaged, and left as it is. */
+/* Somebody has it, or may have it alone, or has removed it. */
+static bool is_anothers(int result)
+{
+	return result == -EWOULDBLOCK || result == -EPERM || result == -EACCES ||
+	       result == -ENOENT || result == -ELOOP;
+}
+
+/* 1: taken; 0: it is another's, or damaged, and left as it is; or a negative errno. */
 static int try_log(struct ayre_publisher *publisher, uint64_t id, struct ayre_error *error)
 {
 	int result = ayrei_journal_take(&publisher->journal, &publisher->topic, id);
+	bool is_left = is_anothers(result);
 
 	if (result == 0)
 		result = go_on(publisher, error);
@@ -97,10 +108,9 @@ static int try_log(struct ayre_publisher *publisher, uint64_t id, struct ayre_er
 		return 1;
 	ayrei_publisher_drop_lane(publisher);
 	ayrei_journal_abandon(&publisher->journal);
-	return result == -ENOSPC || result == -EIO || result == -EMFILE || result == -ENFILE ||
-	                       result == -ENOMEM
-	               ? result
-	               : 0;
+	/* Its ring is looked at just now, or in the way of a stranger's file. */
+	is_left |= result == -EBADMSG || result == -EWOULDBLOCK || result == -EBUSY;
+	return is_left ? 0 : result;
 }
 
 static int create(struct ayre_publisher *publisher, void *context)

@@ -190,33 +190,53 @@ static int make_bell(struct ayre_publisher *publisher, bool draws, struct ayre_e
 	return result < 0 ? ayrei_fail(error, result, "bell", publisher->topic.label, NULL) : 0;
 }
 
-bool ayrei_publisher_try_lane(struct ayre_publisher *publisher, uint64_t id)
+/* What is mapped: 1: it is taken; 0: it is no lane; or why not. */
+static int try_map(struct ayre_publisher *publisher, uint64_t id)
+{
+	int result = 0;
+
+	if (is_lane(publisher->lane.layout, &publisher->topic.layout, id) &&
+	    ayrei_lane_recover(&publisher->lane, &publisher->was_closed) == 0)
+		result = 1;
+	if (result == 1 &&
+	    ayrei_larges_recover(&publisher->larges, &publisher->topic, &publisher->lane) < 0)
+		result = -EIO;
+	/* Nor is one taken whose bell cannot be made: somebody else has put something there. */
+	if (result == 1 && make_bell(publisher, false, NULL) < 0)
+		result = -EBUSY;
+	if (result != 1) {
+		ayrei_larges_fini(&publisher->larges);
+		ayrei_shared_unmap(&publisher->map);
+	}
+	return result;
+}
+
+int ayrei_publisher_try_lane(struct ayre_publisher *publisher, uint64_t id)
 {
 	const struct ayrei_topic_layout *topic = &publisher->topic.layout;
 	char path[AYREI_PEER_PATH_BYTES];
 	ayrei_auto_fd int fd = -1;
 	struct stat status;
+	int result;
 
 	ayrei_peer_path(&publisher->topic, AYREI_PEER_PUBLISHER, id, "", path);
-	if (ayrei_path_status(path, false, &status) < 0 || status.st_uid != ayrei_user() ||
-	    !S_ISREG(status.st_mode) ||
+	result = ayrei_path_status(path, false, &status);
+	if (result < 0)
+		return result == -ENOENT ? 0 : result;
+	if (status.st_uid != ayrei_user() || !S_ISREG(status.st_mode) ||
 	    (uint64_t)status.st_size != topic->header_bytes + topic->ring_bytes)
-		return false;
+		return 0;
 	fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
-	if (fd < 0 || ayrei_file_try_own(fd) < 0 || !is_named(&publisher->topic, id, fd) ||
-	    map_lane(publisher, fd) < 0)
-		return false;
-	/* Nor is one taken whose bell cannot be made: somebody else has put something there. */
-	if (!is_lane(publisher->lane.layout, topic, id) ||
-	    ayrei_lane_recover(&publisher->lane, &publisher->was_closed) < 0 ||
-	    ayrei_larges_recover(&publisher->larges, &publisher->topic, &publisher->lane) < 0 ||
-	    make_bell(publisher, false, NULL) < 0) {
-		ayrei_larges_fini(&publisher->larges);
-		ayrei_shared_unmap(&publisher->map);
-		return false;
-	}
-	publisher->file = ayrei_take_fd(&fd);
-	return true;
+	result = fd < 0 ? fd : ayrei_file_try_own(fd);
+	if (result == 0 && !is_named(&publisher->topic, id, fd))
+		result = -EBUSY;
+	if (result == 0)
+		result = map_lane(publisher, fd);
+	if (result == 0)
+		result = try_map(publisher, id);
+	if (result == 1)
+		publisher->file = ayrei_take_fd(&fd);
+	return result;
 }
 
 static void remove_bell(const struct ayre_publisher *publisher)
@@ -358,7 +378,7 @@ static int take_lane(struct ayre_publisher *publisher, struct ayre_error *error)
 	if (result < 0)
 		return ayrei_fail(error, result, "look", publisher->topic.label, NULL);
 	for (size_t i = 0; i < search.seen && i < TRIES; i++) {
-		if (!ayrei_publisher_try_lane(publisher, search.ids[i]))
+		if (ayrei_publisher_try_lane(publisher, search.ids[i]) != 1)
 			continue;
 		return ayrei_publisher_succeed(publisher, error);
 	}
