@@ -152,11 +152,12 @@ static int describe(struct ayrei_topic *topic, const struct ayre_topic_options *
                     const struct ayrei_topic *whole)
 {
 	struct stat status;
-	int result = ayrei_file_status(topic->directory, &status);
+	int result = ayrei_file_status(topic->directory, &status), in_memory = 0;
 
 	if (result == 0 && !whole)
-		result = fill_layout(&topic->layout, options,
-		                     ayrei_file_in_memory(topic->directory) == 0);
+		result = in_memory = ayrei_file_in_memory(topic->directory);
+	if (result >= 0 && !whole)
+		result = fill_layout(&topic->layout, options, !in_memory);
 	if (result < 0)
 		return result;
 	if (whole) {
