@@ -93,8 +93,9 @@ static int tell_progress(struct ayrei_checking *checking, uint64_t bytes)
 
 /* --- messages beside the ring --- */
 
-static bool is_large_whole(const struct ayrei_checking *checking, const struct ayrei_extent *extent,
-                           uint64_t position, uint64_t header)
+/* 1, 0, or why it cannot be told. */
+static int is_large_whole(const struct ayrei_checking *checking, const struct ayrei_extent *extent,
+                          uint64_t position, uint64_t header)
 {
 	const char *bytes = ayrei_extent_bytes(extent, position) +
 	                    ayrei_record_prefix_bytes(ayrei_record_unpack(header));
@@ -103,20 +104,36 @@ static bool is_large_whole(const struct ayrei_checking *checking, const struct a
 	struct stat status;
 	uint64_t told[2];
 	ayrei_auto_fd int fd = -1;
-	bool result;
+	int result;
 
 	memcpy(told, bytes, sizeof(told));
 	fd = ayrei_topic_open_regular(
 		ayrei_large_path(checking->topic, checking->id, position, path), told[0], &status);
 	if (fd < 0)
-		return false;
+		return fd == -ENOENT || fd == -EPROTO ? 0 : fd;
 	if (told[0] == 0)
 		return told[1] == ayrei_hash(NULL, 0);
-	if (ayrei_shared_map(&map, fd, told[0], 0, false, false) < 0)
-		return false;
+	result = ayrei_shared_map(&map, fd, told[0], 0, false, false);
+	/* Cut short meanwhile. */
+	if (result < 0)
+		return result == -ESTALE ? 0 : result;
 	result = ayrei_hash(map.base, told[0]) == told[1] && !ayrei_shared_is_lost(&map);
 	ayrei_shared_unmap(&map);
 	return result;
+}
+
+static int check_large(struct ayrei_checking *checking, const struct ayrei_extent *extent,
+                       const struct ayrei_log_place *place, uint64_t header)
+{
+	int result = is_large_whole(checking, extent, place->position, header);
+
+	if (result != 0)
+		return result < 0 ? result : 0;
+	return tell(checking, &(struct ayrei_flaw){
+				      .kind = AYRE_FLAW_LARGE,
+				      .place = *place,
+				      .gap = {{0, place->sequence + 1, false}, true},
+			      });
 }
 
 /* --- one extent --- */
@@ -133,14 +150,8 @@ static int walk(struct ayrei_checking *checking, const struct ayrei_extent *exte
 
 		if (!ayrei_extent_is_whole(extent, position, header))
 			return 0;
-		if (record.kind == AYREI_RECORD_LARGE &&
-		    !is_large_whole(checking, extent, position, header))
-			result = tell(checking,
-			              &(struct ayrei_flaw){
-					      .kind = AYRE_FLAW_LARGE,
-					      .place = *place,
-					      .gap = {{0, place->sequence + 1, false}, true},
-				      });
+		if (record.kind == AYREI_RECORD_LARGE)
+			result = check_large(checking, extent, place, header);
 		place->closed = record.kind == AYREI_RECORD_CLOSED;
 		place->sequence += !place->closed;
 		place->position = ayrei_record_end(position, (uint32_t)header);
@@ -256,23 +267,31 @@ static int check_records(struct ayrei_checking *checking, const struct ayrei_ext
 
 /* --- one log --- */
 
-/* What the next one says of where it begins; false: there is none that can be read. */
-static bool find_next(const struct ayrei_checking *checking, size_t index,
-                      struct ayrei_log_place *ret_begin, struct ayrei_log_place *ret_follows)
+static bool is_flawed(int result)
+{
+	return result == -EBADMSG || result == -EPROTO || result == -ENOENT;
+}
+
+/* What the next one says of where it begins. 1; 0: there is none that can be read; or a negative errno. */
+static int find_next(const struct ayrei_checking *checking, size_t index,
+                     struct ayrei_log_place *ret_begin, struct ayrei_log_place *ret_follows)
 {
 	for (; index < checking->extents.count; index++) {
 		struct ayrei_extent next;
+		int result = ayrei_extent_open(&next, checking->topic, checking->id,
+		                               checking->extents.begins[index]);
 
-		if (ayrei_extent_open(&next, checking->topic, checking->id,
-		                      checking->extents.begins[index]) < 0)
+		if (is_flawed(result))
 			continue;
+		if (result < 0)
+			return result;
 		*ret_begin = (struct ayrei_log_place){next.begin, next.sequence, false};
 		*ret_follows = *ret_begin;
 		ret_follows->position = next.follows;
 		ayrei_extent_close(&next);
-		return true;
+		return 1;
 	}
-	return false;
+	return 0;
 }
 
 static int check_extent(struct ayrei_checking *checking, size_t index,
@@ -281,14 +300,13 @@ static int check_extent(struct ayrei_checking *checking, size_t index,
 	struct ayrei_log_place begin, follows;
 	struct ayrei_extent extent;
 	uint64_t file_begin = checking->extents.begins[index];
-	bool has_next;
-	int result;
+	int result, has_next;
 
 	result = ayrei_extent_open(&extent, checking->topic, checking->id, file_begin);
 	/* Retention has taken it meanwhile. */
 	if (result == -ENOENT && checking->is_live)
 		return 0;
-	if (result == -EBADMSG || result == -EPROTO || result == -ENOENT)
+	if (is_flawed(result))
 		return tell(checking, &(struct ayrei_flaw){
 					      .kind = AYRE_FLAW_HEAD,
 					      .file_begin = file_begin,
@@ -309,11 +327,12 @@ static int check_extent(struct ayrei_checking *checking, size_t index,
 	}
 	*place = (struct ayrei_log_place){extent.begin, extent.sequence, false};
 	has_next = find_next(checking, index + 1, &begin, &follows);
+	result = result < 0 || has_next == 1 ? result : has_next;
 	/* One that does not follow by itself is told of when it is looked at. */
 	if (result == 0)
-		result =
-			check_records(checking, &extent, place,
-		                      has_next && follows.position <= extent.end ? &follows : NULL);
+		result = check_records(checking, &extent, place,
+		                       has_next == 1 && follows.position <= extent.end ? &follows
+		                                                                       : NULL);
 	ayrei_extent_close(&extent);
 	return result < 0 ? result : tell_progress(checking, place->position - file_begin);
 }
