@@ -20,7 +20,7 @@ TOPIC_TEST(unknown_flags_are_refused)
 	struct ayre_ends ends;
 	struct ayre_error error;
 
-	for (int bit = 2; bit < 32; bit++) {
+	for (int bit = 3; bit < 32; bit++) {
 		struct ayre_publisher_options publishing = {.size = sizeof(publishing),
 		                                            .flags = 1u << bit};
 		struct ayre_subscriber_options subscribing = {.size = sizeof(subscribing),
@@ -28,7 +28,7 @@ TOPIC_TEST(unknown_flags_are_refused)
 
 		require(ayre_publisher_open(&publishing, name, &publisher, &error) == -EINVAL);
 		require(ayre_publisher_open_pair(&publishing, &publisher, &ends, NULL) == -EINVAL);
-		if (bit <= 3)
+		if (bit == 3)
 			continue;
 		require(ayre_subscriber_open(&subscribing, name, &subscriber, &error) == -EINVAL);
 		require(ayre_subscriber_open_pair(&subscribing, &subscriber, &ends, NULL) ==
