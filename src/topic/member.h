@@ -71,10 +71,10 @@ bool ayrei_members_need_fence(const struct ayrei_members *members);
 /* Has one of the tickets changed? On the way of every message. */
 static inline bool ayrei_members_changed(const struct ayrei_members *members)
 {
-	const struct ayrei_watch *watch = members->watches, *end = watch + members->count;
+	const struct ayrei_watch *watch = members->watches;
 	uint64_t changes = 0;
 
-	for (; watch < end; watch++)
+	for (size_t left = members->count; left > 0; left--, watch++)
 		changes |= ayrei_load(watch->ticket) ^ watch->seen;
 	return changes != 0;
 }
