@@ -73,6 +73,9 @@ static int carry(struct ayrei_journal_thread *thread)
 	int result = ayrei_journal_carry(journal, before + (thread->lane->mask + 1) / SHARE);
 
 	store_word(&thread->trouble, result);
+	/* Who waits for what is safe would wait for ever. */
+	if (result < 0)
+		ayrei_flag_raise(thread->moved);
 	if (journal->carried.position != before || result < 0)
 		tell_carried(thread);
 	return result;
