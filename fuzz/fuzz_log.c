@@ -309,13 +309,14 @@ static int note_flaw(const struct ayre_topic_flaw *flaw, void *context)
 	unsigned int *kinds = context;
 
 	check(flaw->kind <= AYRE_FLAW_STATE && flaw->file);
-	*kinds |= 1u << flaw->kind;
+	if (!flaw->repaired)
+		*kinds |= 1u << flaw->kind;
 	return 0;
 }
 
 static void look_through(bool repairs)
 {
-	unsigned int kinds = 0;
+	unsigned int kinds = 0, left;
 	struct ayre_topic_check_options options = {
 		.size = sizeof(options), .visit = note_flaw, .context = &kinds};
 	struct ayre_topic_check_result before = {.size = sizeof(before)}, after = before;
@@ -324,12 +325,14 @@ static void look_through(bool repairs)
 	check(result == 0 || result == 1);
 	if (!repairs)
 		return;
+	kinds = 0;
 	result = ayre_topic_repair(topic, &options, NULL, NULL);
 	check(result == 0 || result == 1);
+	left = kinds;
 	kinds = 0;
-	check(ayre_topic_verify(topic, &options, &after, NULL) == result || result == 1);
-	/* What cannot be made good; and nothing that was whole is gone. */
-	check((kinds & ~(1u << AYRE_FLAW_HEAD | 1u << AYRE_FLAW_LARGE)) == 0);
+	check(ayre_topic_verify(topic, &options, &after, NULL) <= result);
+	/* What it said it could not make good; and nothing that was whole is gone. */
+	check((kinds & ~left) == 0);
 	check(after.messages >= before.messages);
 }
 

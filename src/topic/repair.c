@@ -96,7 +96,8 @@ static int write_state(struct ayrei_checking *checking)
 	struct ayrei_slot_layout slot = {.id = checking->id};
 	int result;
 
-	if (extents->count == 0)
+	/* Nothing to tell of, or nowhere to. */
+	if (extents->count == 0 || checking->file < 0)
 		return -ENOENT;
 	slot.first = extents->begins[0];
 	slot.last = extents->begins[extents->count - 1];

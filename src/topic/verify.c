@@ -418,13 +418,31 @@ static int open_log(struct ayrei_checking *checking)
 	return result == -EWOULDBLOCK ? -EBUSY : result < 0 ? result : 0;
 }
 
+/* Extents whose log.ID is gone are nobody's: told of once, with the first of them. */
+static int check_orphan(struct ayrei_checking *checking, const struct ayrei_log_name *name)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct stat status;
+	int result =
+		ayrei_path_status(ayrei_log_path(checking->topic, name->id, path), false, &status);
+
+	if (result != -ENOENT)
+		return result;
+	checking->id = name->id;
+	result = ayrei_extents_list(&checking->extents, checking->topic, name->id);
+	if (result == 0 && checking->extents.count && checking->extents.begins[0] == name->begin)
+		result = tell(checking, &(struct ayrei_flaw){.kind = AYRE_FLAW_STATE});
+	ayrei_extents_fini(&checking->extents);
+	return result;
+}
+
 static int visit(const struct ayrei_log_name *name, void *context)
 {
 	struct ayrei_checking *checking = context;
 	int result;
 
 	if (name->is_extent)
-		return 0;
+		return check_orphan(checking, name);
 	checking->id = name->id;
 	checking->is_live = false;
 	result = open_log(checking);
