@@ -126,9 +126,6 @@ int bench_topic_run_plan(struct bench_report *report, const struct bench_machine
 /* A group's: does it need two processors where there is one? */
 const char *bench_topic_unfit(void *state);
 
-/* With all that is in it. */
-void bench_topic_remove_tree(const char *directory);
-
 /* A processor besides the one that we are bound to, or -1. */
 int bench_topic_far_cpu(const struct bench_machine *machine);
 /* This process runs there from now on. 0 or a negative errno. */

@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "command/bench_place.h"
 #include "command/command.h"
 #include "command/output.h"
 
@@ -253,7 +254,7 @@ static void end(struct topic_contest *contest, bool failed)
 	if (contest->memory)
 		munmap(contest->memory, sizeof(*contest->memory));
 	if (contest->directory[0])
-		bench_topic_remove_tree(contest->directory);
+		bench_place_remove_tree(contest->directory);
 	free(contest);
 }
 
