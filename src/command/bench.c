@@ -33,12 +33,14 @@ static const struct bench benches[] = {
 
 struct bench_options {
 	bool json, quick;
-	const char *plot;
+	const char *plot, *directory;
 	char *const *names; /* the operands */
 	int name_count;
 };
 
 static const struct command_option bench_table[] = {
+	{"directory", OPTION_TEXT, "DIR", offsetof(struct bench_options, directory),
+         "where files are made; TMPDIR, or /var/tmp, if not given"},
 	{"json", OPTION_FLAG, NULL, offsetof(struct bench_options, json), "one JSON document"},
 	{"plot", OPTION_TEXT, "FILE.svg", offsetof(struct bench_options, plot),
          "also draw it, into this file"},
@@ -134,6 +136,7 @@ static int measure(const struct bench_options *given, const bool wanted[BENCH_CO
 		report->settings.quick = given->quick;
 		report->settings.rounds = given->quick ? QUICK_ROUNDS : FULL_ROUNDS;
 		report->settings.least_ns = given->quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
+		report->settings.directory = given->directory;
 		report->settings.names = given->names;
 		report->settings.name_count = given->name_count;
 		result = benches[i].run(report, machine);
@@ -175,6 +178,7 @@ static int run_bench(void *values, int operand_count, char **operands)
 		return result;
 	given->names = operands;
 	given->name_count = operand_count;
+	bench_set_directory(given->directory);
 	bench_machine_look(&machine);
 	result = measure(given, wanted, &machine, reports, &count);
 	if (result == EXIT_DONE)
@@ -190,9 +194,10 @@ static int run_bench(void *values, int operand_count, char **operands)
 
 const struct command bench_command = {
 	.verb = "bench",
-	.summary = "Measure this machine: files, pipes, topics and workers, beside what it gives "
+	.summary = "Measure this machine: files, pipes, topics and workers, beside what it "
+		   "gives "
 		   "at all",
-	.synopsis = "[NAME[/GROUP]]... [--json] [--plot FILE.svg] [--quick]",
+	.synopsis = "[NAME[/GROUP]]... [--directory DIR] [--json] [--plot FILE.svg] [--quick]",
 	.examples = "  ayre bench file                       files, read, written and mapped\n"
 		    "  ayre bench pipe                       pipelines, against shells and others\n"
 		    "  ayre bench topic/stream_48            one group of the messages between two "

@@ -27,6 +27,7 @@ struct bench_settings {
 	/* What was asked for: "topic", "topic/stream_48"; none: everything. Borrowed. */
 	char *const *names;
 	int name_count;
+	const char *directory; /* for files; NULL: the usual one. Borrowed. */
 };
 
 /* --- what is measured --- */
@@ -176,8 +177,10 @@ struct bench_machine {
 /* Looks around, and binds this process to one processor. */
 void bench_machine_look(struct bench_machine *ret_machine);
 
-/* Where files are made: TMPDIR, else /var/tmp. */
+/* Where files are made: what was set, else TMPDIR, else /var/tmp. */
 const char *bench_directory(void);
+/* Borrowed. NULL: nothing is set. */
+void bench_set_directory(const char *directory);
 /* A file that has no name, so that nothing is left whatever happens. Negative errno. */
 int bench_open_unnamed(const char *directory);
 

@@ -19,9 +19,16 @@
 
 #include "command/bench.h"
 
+static const char *set_directory;
+
+void bench_set_directory(const char *directory)
+{
+	set_directory = directory;
+}
+
 const char *bench_directory(void)
 {
-	const char *given = getenv("TMPDIR");
+	const char *given = set_directory ? set_directory : getenv("TMPDIR");
 
 	return given && given[0] ? given : "/var/tmp";
 }

@@ -64,6 +64,7 @@ print(len(tree.parse(sys.argv[1]).findall(".//{http://www.w3.org/2000/svg}rect")
 
 @test "no directory, no room: one line, exit 1" {
   fails 1 "/none: No such file or directory" env TMPDIR=/none "$AYRE" bench --quick
+  fails 1 "/none: No such file or directory" ayre bench file --quick --directory /none
 }
 
 @test "an interrupt ends it by that signal and leaves no file" {
