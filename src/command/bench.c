@@ -21,6 +21,8 @@
 static const struct bench benches[] = {
 	{"file", "files read, written and appended to by calls, against mapped ones", "mapped",
          "call", bench_file_run},
+	{"log", "messages kept on a disk, against the bare calls and databases", "ayre", "peer",
+         bench_log_run},
 	{"pipe", "processes started, joined, fed and captured, against shells and libraries",
          "ayre", "peer", bench_pipe_run},
 	{"topic", "messages between two processes, against pipes, sockets and queues", "ayre",
@@ -194,11 +196,11 @@ static int run_bench(void *values, int operand_count, char **operands)
 
 const struct command bench_command = {
 	.verb = "bench",
-	.summary = "Measure this machine: files, pipes, topics and workers, beside what it "
-		   "gives "
-		   "at all",
+	.summary = "Measure this machine: files, logs, pipes, topics and workers, beside what it "
+		   "gives at all",
 	.synopsis = "[NAME[/GROUP]]... [--directory DIR] [--json] [--plot FILE.svg] [--quick]",
 	.examples = "  ayre bench file                       files, read, written and mapped\n"
+		    "  ayre bench log --directory /srv       logs, on that disk\n"
 		    "  ayre bench pipe                       pipelines, against shells and others\n"
 		    "  ayre bench topic/stream_48            one group of the messages between two "
 		    "processes\n"

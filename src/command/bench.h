@@ -198,6 +198,7 @@ struct bench {
 void bench_machine_unbind(const struct bench_machine *machine);
 void bench_machine_bind(const struct bench_machine *machine);
 
+int bench_log_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_pipe_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_topic_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_worker_run(struct bench_report *report, const struct bench_machine *machine);
