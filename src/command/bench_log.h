@@ -44,14 +44,18 @@ enum log_way {
 	LOG_PLAIN,
 	LOG_GROWING,
 	LOG_DIRECT,
+	LOG_AYRE,
+	LOG_AYRE_THREADED,
 	LOG_LMDB,
 	LOG_SQLITE,
 	/* Anywhen; but others can see it. */
+	LOG_AYRE_LAZY,
 	LOG_PLAIN_LAZY,
 	LOG_LMDB_LAZY,
 	LOG_SQLITE_LAZY,
 	LOG_VOLATILE,
 	/* To be read: full of messages. */
+	LOG_AYRE_FULL,
 	LOG_PLAIN_FULL,
 	LOG_LMDB_FULL,
 	LOG_SQLITE_FULL,
@@ -76,7 +80,8 @@ struct log_bench {
 
 /* --- ways --- */
 
-extern const struct log_store bench_log_plain, bench_log_volatile;
+extern const struct log_store bench_log_plain, bench_log_volatile, bench_log_ayre,
+	bench_log_ayre_threaded, bench_log_ayre_lazy;
 
 /* A peer's, out of its module. NULL: *ret_why says why not. */
 const struct log_store *bench_log_peer(const char *name, const char **ret_why);

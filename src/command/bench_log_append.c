@@ -24,6 +24,8 @@ static int append_all(struct log_bench *bench, enum log_way way, size_t batch,
 	bench_begin(sample);
 	for (uint64_t i = 0; result == 0 && i < turns; i++)
 		result = bench_log_append(bench, way, batch);
+	if (result == 0 && bench_log_store(way)->finish)
+		result = bench_log_store(way)->finish(bench->logs[way]);
 	bench_end(sample);
 	return result;
 }
@@ -104,6 +106,7 @@ static int measure_direct(void *state, uint64_t argument, struct bench_sample *s
 static const struct bench_row single_rows[] = {
 	{"pwrite", "pwrite, fdatasync; space allocated", BENCH_FLOOR, APPENDS(LOG_PLAIN, 1, 1)},
 	{"growing", "pwrite, fdatasync; a growing file", BENCH_CALLS, APPENDS(LOG_GROWING, 1, 1)},
+	{"ayre", "ayre, a flush for each", BENCH_AYRE, APPENDS(LOG_AYRE, 1, 1)},
 	{"sqlite", "SQLite, WAL, synchronous FULL", BENCH_PEER, APPENDS(LOG_SQLITE, 1, 1)},
 	{"lmdb", "LMDB", BENCH_PEER, APPENDS(LOG_LMDB, 1, 1)},
 };
@@ -142,6 +145,7 @@ static const struct bench_group device_group = {
 	         APPENDS(LOG_PLAIN, 1, 1)}, \
 		{"pwrite", "gathered by hand: pwrite, fdatasync", BENCH_CALLS, \
 	         APPENDS(LOG_PLAIN, 1, count)}, \
+		{"ayre", "gathered by hand: ayre", BENCH_AYRE, APPENDS(LOG_AYRE, 1, count)}, \
 		{"sqlite", "gathered by hand: SQLite", BENCH_PEER, APPENDS(LOG_SQLITE, 1, count)}, \
 		{"lmdb", "gathered by hand: LMDB", BENCH_PEER, APPENDS(LOG_LMDB, 1, count)}, \
 	}; \
@@ -161,6 +165,9 @@ WAITERS(128);
 static const struct bench_row batch_rows[] = {
 	{"direct", "O_DIRECT, 1M at a time, of such records", BENCH_FLOOR, measure_direct, 0},
 	{"pwrite", "pwrite of a thousand, fdatasync", BENCH_CALLS, APPENDS(LOG_PLAIN, 1000, 1)},
+	{"threaded", "ayre, its thread flushes meanwhile", BENCH_AYRE,
+         APPENDS(LOG_AYRE_THREADED, 1000, 1)},
+	{"ayre", "ayre, a thousand and a flush", BENCH_AYRE, APPENDS(LOG_AYRE, 1000, 1)},
 	{"sqlite", "SQLite, a thousand to a transaction", BENCH_PEER, APPENDS(LOG_SQLITE, 1000, 1)},
 	{"lmdb", "LMDB, a thousand to a transaction", BENCH_PEER, APPENDS(LOG_LMDB, 1000, 1)},
 };
@@ -179,6 +186,7 @@ static const struct bench_group batch_group = {
 static const struct bench_row unsynced_rows[] = {
 	{"volatile", "ayre: a topic in memory", BENCH_FLOOR, APPENDS(LOG_VOLATILE, 1, 1)},
 	{"write", "pwrite, message by message", BENCH_CALLS, APPENDS(LOG_PLAIN_LAZY, 1, 1)},
+	{"ayre", "ayre, sync none", BENCH_AYRE, APPENDS(LOG_AYRE_LAZY, 1, 1)},
 	{"sqlite", "SQLite, WAL, synchronous OFF", BENCH_PEER, APPENDS(LOG_SQLITE_LAZY, 1, 1)},
 	{"lmdb", "LMDB, WRITEMAP, NOSYNC", BENCH_PEER, APPENDS(LOG_LMDB_LAZY, 1, 1)},
 };

@@ -80,6 +80,7 @@ static int measure_mapped(void *state, uint64_t argument, struct bench_sample *s
 static const struct bench_row replay_rows[] = {
 	{"mapped", "a plain log, mapped", BENCH_FLOOR, measure_mapped, 0},
 	{"read_1m", "a plain log, read by 1M", BENCH_CALLS, measure_scan, LOG_PLAIN_FULL},
+	{"ayre", "ayre, peeked at", BENCH_AYRE, measure_scan, LOG_AYRE_FULL},
 	{"sqlite", "SQLite, mapped, SELECT in order", BENCH_PEER, measure_scan, LOG_SQLITE_FULL},
 	{"lmdb", "LMDB, a cursor", BENCH_PEER, measure_scan, LOG_LMDB_FULL},
 };
@@ -169,6 +170,7 @@ static int measure_find(void *state, uint64_t argument, struct bench_sample *sam
 
 static const struct bench_row seek_rows[] = {
 	{"pread", "a plain log, pread", BENCH_FLOOR, measure_find, LOG_PLAIN_FULL},
+	{"ayre", "ayre, a subscriber opened there", BENCH_AYRE, measure_find, LOG_AYRE_FULL},
 	{"sqlite", "SQLite, mapped, SELECT of one", BENCH_PEER, measure_find, LOG_SQLITE_FULL},
 	{"lmdb", "LMDB, get", BENCH_PEER, measure_find, LOG_LMDB_FULL},
 };

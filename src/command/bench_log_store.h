@@ -61,6 +61,11 @@ struct log_store {
 	void (*close)(void *log);
 	/* The messages from this number on, all at once: one transaction, one flush. */
 	int (*append)(void *log, uint64_t first, const struct log_message *messages, size_t count);
+	/*
+	 * Of one whose append() does not wait: until all that was appended is safe. It counts as part of a
+	 * sample. NULL: append() waits, or nobody does.
+	 */
+	int (*finish)(void *log);
 	/* From number 0 on, each looked at by log_message_check(). */
 	int (*scan)(void *log, uint64_t count);
 	/* The message of this number alone, likewise. */
