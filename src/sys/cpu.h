@@ -66,6 +66,12 @@ static inline void ayrei_prefetch_write(const void *address)
 #endif
 }
 
+/* To be read soon. An address that is not mapped does nothing. */
+static inline void ayrei_prefetch_read(const void *address)
+{
+	__builtin_prefetch(address, 0, 3);
+}
+
 static inline void ayrei_pause(void)
 {
 #if defined(__x86_64__)

@@ -105,25 +105,6 @@ void ayrei_extent_close(struct ayrei_extent *extent)
 
 /* --- records --- */
 
-uint64_t ayrei_extent_header(const struct ayrei_extent *extent, uint64_t position)
-{
-	const void *word = extent->bytes + (position - extent->begin);
-
-	if (position < extent->begin || position >= extent->end)
-		return 0;
-	return ayrei_load_acquire(word);
-}
-
-bool ayrei_extent_is_whole(const struct ayrei_extent *extent, uint64_t position, uint64_t header)
-{
-	uint64_t left = extent->end - position - AYREI_RECORD_HEADER;
-
-	return ayrei_record_is_valid(header, extent->ring_bytes) && (uint32_t)header <= left &&
-	       ayrei_record_unpack(header).flags & AYREI_RECORD_CHECKED &&
-	       ayrei_record_is_whole(extent->key, position, header,
-	                             ayrei_extent_bytes(extent, position));
-}
-
 uint64_t ayrei_extent_walk(const struct ayrei_extent *extent, struct ayrei_log_place *place,
                            uint64_t until)
 {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "topic/directory.h"
+#include "topic/lane.h"
 #include "topic/log_layout.h"
 #include "topic/record.h"
 #include "topic/shared.h"
@@ -41,14 +42,30 @@ static inline bool ayrei_extent_is_open(const struct ayrei_extent *extent)
 }
 
 /* What stands at a position: a record's header, if there is room for one; else 0. */
-uint64_t ayrei_extent_header(const struct ayrei_extent *extent, uint64_t position);
+static inline uint64_t ayrei_extent_header(const struct ayrei_extent *extent, uint64_t position)
+{
+	const void *word = extent->bytes + (position - extent->begin);
+
+	if (position < extent->begin || position >= extent->end)
+		return 0;
+	return ayrei_load_acquire(word);
+}
 /* Its bytes, behind the header. */
 static inline const char *ayrei_extent_bytes(const struct ayrei_extent *extent, uint64_t position)
 {
 	return extent->bytes + (position - extent->begin) + AYREI_RECORD_HEADER;
 }
 /* Is there a record with this header, all of it and whole? Then it may be used. */
-bool ayrei_extent_is_whole(const struct ayrei_extent *extent, uint64_t position, uint64_t header);
+static inline bool ayrei_extent_is_whole(const struct ayrei_extent *extent, uint64_t position,
+                                         uint64_t header)
+{
+	uint64_t left = extent->end - position - AYREI_RECORD_HEADER;
+
+	return ayrei_record_is_valid(header, extent->ring_bytes) && (uint32_t)header <= left &&
+	       ayrei_record_unpack(header).flags & AYREI_RECORD_CHECKED &&
+	       ayrei_record_is_whole(extent->key, position, header,
+	                             ayrei_extent_bytes(extent, position));
+}
 
 /* A place in a log. */
 struct ayrei_log_place {

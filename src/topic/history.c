@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "topic/log.h"
+#include "topic/record_check.h"
 #include "topic/subscriber.h"
 
 /* What the ring's reader has while it is not used: no record, ever. */
@@ -252,24 +253,6 @@ static int stop(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 
 /* --- receiving --- */
 
-void ayrei_source_describe(const struct ayrei_source *source, uint64_t header, const char *bytes,
-                           struct ayre_message *message)
-{
-	struct ayrei_record record = ayrei_record_unpack(header);
-
-	*message = (struct ayre_message){
-		.bytes = ayrei_record_message_bytes(header, bytes),
-		.publisher = source->id,
-		.sequence = source->reader.sequence,
-		.time_ns = -1,
-	};
-	if (record.kind == AYREI_RECORD_MESSAGE)
-		message->data = bytes + ayrei_record_prefix_bytes(record);
-	if (record.flags & AYREI_RECORD_STAMPED)
-		memcpy(&message->time_ns, bytes + ayrei_record_check_bytes(record),
-		       sizeof(message->time_ns));
-}
-
 bool ayrei_source_was_given_up(const struct ayre_subscriber *subscriber,
                                const struct ayrei_source *source)
 {
@@ -338,26 +321,54 @@ bool ayrei_source_has_in_log(const struct ayre_subscriber *subscriber,
 	        source->log_end != source->reader.position);
 }
 
-size_t ayrei_source_peek_on_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
-                                   struct ayre_message *messages, size_t most)
+/*
+ * So far ahead of the record that is hashed its followers are fetched: by itself a processor does that only up to
+ * the end of a page, and each header is waited for.
+ */
+#define AHEAD 1024
+
+#define SIMPLE (AYREI_RECORD_MESSAGE | AYREI_RECORD_CHECKED << 8)
+
+/* A message with a check, stamped or not, in a record that lies before the end: it needs no closer look. */
+static inline bool is_simple(uint64_t header, uint64_t most)
+{
+	uint64_t kind = header >> 32 & 0xffff,
+		 prefix = kind == SIMPLE ? sizeof(uint64_t) : 2 * sizeof(uint64_t);
+
+	return (kind == SIMPLE || kind == (SIMPLE | AYREI_RECORD_STAMPED << 8)) &&
+	       (uint32_t)header - prefix <= most - prefix;
+}
+
+/* Each is hashed where it lies; the sums of one and the next overlap, if nothing stands between them. */
+__attribute__((flatten)) size_t ayrei_source_peek_on_in_log(struct ayre_subscriber *subscriber,
+                                                            struct ayrei_source *source,
+                                                            struct ayre_message *messages,
+                                                            size_t most)
 {
 	const struct ayrei_extent *extent = &source->extent;
 	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
 	uint64_t until =
-		subscriber->safe_only && layout ? ayrei_load_acquire(&layout->safe) : UINT64_MAX;
+		subscriber->safe_only && layout ? ayrei_load_acquire(&layout->safe) : extent->end;
+	uint64_t position = subscriber->peeked_end,
+		 most_bytes = ayrei_record_bytes_max(extent->ring_bytes);
 	size_t count = 1;
 
-	for (; count < most && subscriber->peeked_end < until; count++) {
-		uint64_t position = subscriber->peeked_end,
-			 header = ayrei_extent_header(extent, position);
+	if (until > extent->end)
+		until = extent->end;
+	for (; count < most && position < until; count++) {
+		uint64_t header = ayrei_extent_header(extent, position),
+			 left = extent->end - position - AYREI_RECORD_HEADER;
+		const char *bytes = ayrei_extent_bytes(extent, position);
 
-		if ((uint8_t)(header >> 32) != AYREI_RECORD_MESSAGE ||
-		    !ayrei_extent_is_whole(extent, position, header))
+		ayrei_prefetch_read(bytes + AHEAD);
+		ayrei_prefetch_read(bytes + AHEAD + AYREI_LINE);
+		if (!is_simple(header, left < most_bytes ? left : most_bytes) ||
+		    !ayrei_record_is_whole_inline(extent->key, position, header, bytes))
 			break;
-		ayrei_source_describe(source, header, ayrei_extent_bytes(extent, position),
-		                      &messages[count]);
+		ayrei_source_describe(source, header, bytes, &messages[count]);
 		messages[count].sequence += count;
-		subscriber->peeked_end = ayrei_record_end(position, (uint32_t)header);
+		position = ayrei_record_end(position, (uint32_t)header);
 	}
+	subscriber->peeked_end = position;
 	return count;
 }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <ayre/topic.h>
 
@@ -232,8 +233,23 @@ bool ayrei_source_was_given_up(const struct ayre_subscriber *subscriber,
 bool ayrei_source_is_what_was_sent(const struct ayrei_source *source, uint64_t header,
                                    const struct ayre_message *message);
 /* A whole record at a place; message->data is NULL if it lies beside the ring. */
-void ayrei_source_describe(const struct ayrei_source *source, uint64_t header, const char *bytes,
-                           struct ayre_message *message);
+static inline void ayrei_source_describe(const struct ayrei_source *source, uint64_t header,
+                                         const char *bytes, struct ayre_message *message)
+{
+	struct ayrei_record record = ayrei_record_unpack(header);
+
+	*message = (struct ayre_message){
+		.bytes = ayrei_record_message_bytes(header, bytes),
+		.publisher = source->id,
+		.sequence = source->reader.sequence,
+		.time_ns = -1,
+	};
+	if (record.kind == AYREI_RECORD_MESSAGE)
+		message->data = bytes + ayrei_record_prefix_bytes(record);
+	if (record.flags & AYREI_RECORD_STAMPED)
+		memcpy(&message->time_ns, bytes + ayrei_record_check_bytes(record),
+		       sizeof(message->time_ns));
+}
 
 /* --- waiting --- */
 
