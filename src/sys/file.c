@@ -402,6 +402,11 @@ int ayrei_file_sync_bytes(int fd)
 	return AYREI_RESULT(fdatasync(fd));
 }
 
+void ayrei_file_begin_sync(int fd, uint64_t offset, uint64_t length)
+{
+	(void)!sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
+}
+
 int ayrei_file_sync_all(int fd)
 {
 	return AYREI_RESULT(syncfs(fd));

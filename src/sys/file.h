@@ -82,6 +82,8 @@ int64_t ayrei_file_position(int fd);
 int ayrei_file_sync(int fd);
 /* Its bytes, and what it takes to read them: no times. */
 int ayrei_file_sync_bytes(int fd);
+/* Lets the disk begin with bytes that a sync will be for. What fails, that sync tells. */
+void ayrei_file_begin_sync(int fd, uint64_t offset, uint64_t length);
 /* Everything of the file system that this file is on. */
 int ayrei_file_sync_all(int fd);
 /* Does the file live in memory (tmpfs, ramfs, hugetlbfs), gone with the machine? 1 or 0. */

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "sys/system.h"
 #include "topic/extent.h"
+#include "topic/record_check.h"
 
 static uint64_t capacity(const struct ayrei_journal *journal)
 {
@@ -194,24 +195,33 @@ static int write_index(struct ayrei_journal *journal, const struct ayrei_log_pla
 static void put_check(const struct ayrei_journal *journal, uint64_t position, uint64_t header)
 {
 	char *bytes = ayrei_lane_bytes(journal->lane, position);
-	uint64_t check = ayrei_record_check(journal->key, position, header, bytes);
+	uint64_t check = ayrei_record_check_inline(journal->key, position, header, bytes);
 
 	memcpy(bytes, &check, sizeof(check));
 }
 
-/* How far the next write goes: to the end of an extent, of what is there, or to the position. */
-static int measure(struct ayrei_journal *journal, uint64_t position, struct ayrei_log_place *place)
+/* Where the record at a position ends; 0: there is none. */
+static uint64_t end_of_next(const struct ayrei_journal *journal, uint64_t position)
 {
-	uint64_t room = journal->begin + capacity(journal);
+	uint64_t header = ayrei_load_acquire(ayrei_lane_word(journal->lane, position));
+
+	return header ? ayrei_record_end(position, (uint32_t)header) : 0;
+}
+
+/* Over the records that the next write has: those that end at `most` or before, and the first. */
+__attribute__((flatten)) static int measure(struct ayrei_journal *journal, uint64_t most,
+                                            struct ayrei_log_place *place)
+{
+	uint64_t begin = place->position;
 	int result = 0;
 
-	while (result == 0 && place->position < position) {
+	while (result == 0) {
 		uint64_t header =
 			ayrei_load_acquire(ayrei_lane_word(journal->lane, place->position));
 		struct ayrei_record record = ayrei_record_unpack(header);
 		uint64_t end = ayrei_record_end(place->position, record.bytes);
 
-		if (header == 0 || end > room)
+		if (header == 0 || (end > most && place->position > begin))
 			break;
 		put_check(journal, place->position, header);
 		if (place->position >= journal->begin + journal->index_next * AYREI_INDEX_STEP)
@@ -225,32 +235,52 @@ static int measure(struct ayrei_journal *journal, uint64_t position, struct ayre
 	return result;
 }
 
-int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position)
+/* A write: to the end of a piece, of the extent, or to the position. */
+static int carry_piece(struct ayrei_journal *journal, uint64_t position)
 {
-	int result = journal->failure;
+	struct ayrei_log_place place = journal->carried;
+	uint64_t begin = place.position, most = ayrei_journal_piece_end(journal, begin);
+	int result;
 
-	while (result == 0 && journal->carried.position < position) {
-		uint64_t begin = journal->carried.position;
-		struct ayrei_log_place place = journal->carried;
-
-		result = measure(journal, position, &place);
-		if (result == 0 && place.position == begin) {
-			if (ayrei_load_acquire(ayrei_lane_word(journal->lane, begin)) == 0)
-				break;
-			result = roll(journal);
-			continue;
-		}
-		if (result == 0)
-			result = ayrei_file_write_at(
-				journal->extent, ayrei_lane_word(journal->lane, begin),
-				place.position - begin,
-				journal->header_bytes + begin - journal->begin);
-		if (result < 0)
-			break;
+	if (most > journal->begin + capacity(journal))
+		most = journal->begin + capacity(journal);
+	result = measure(journal, most < position ? most : position, &place);
+	if (result == 0)
+		result = ayrei_file_write_at(journal->extent, ayrei_lane_word(journal->lane, begin),
+		                             place.position - begin,
+		                             journal->header_bytes + begin - journal->begin);
+	if (result == 0) {
 		journal->carried = place;
 		ayrei_store_release(&journal->lane->layout->carried, place.position);
 	}
 	return result;
+}
+
+int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position)
+{
+	uint64_t first = journal->carried.position;
+	int result = journal->failure;
+
+	while (result == 0 && journal->carried.position < position) {
+		uint64_t begin = journal->carried.position, end = end_of_next(journal, begin);
+
+		if (end == 0 || (end > position && begin > first))
+			break;
+		result = end > journal->begin + capacity(journal) ? roll(journal)
+		                                                  : carry_piece(journal, position);
+	}
+	return result;
+}
+
+void ayrei_journal_begin_flush(const struct ayrei_journal *journal, uint64_t position)
+{
+	/* Another extent was begun: the one before it is safe. */
+	if (position < journal->begin)
+		position = journal->begin;
+	if (position < journal->carried.position)
+		ayrei_file_begin_sync(journal->extent,
+		                      journal->header_bytes + position - journal->begin,
+		                      journal->carried.position - position);
 }
 
 int ayrei_journal_flush(struct ayrei_journal *journal)

@@ -22,6 +22,8 @@
 #include "topic/lane.h"
 #include "topic/log.h"
 
+#define AYREI_PIECE_MOST ((uint64_t)256 << 10)
+
 struct ayrei_journal {
 	const struct ayrei_topic *topic;
 	const struct ayrei_lane *lane; /* its ring, and its layout */
@@ -44,10 +46,33 @@ static inline bool ayrei_journal_is_open(const struct ayrei_journal *journal)
 /* --- carrying --- */
 
 /*
- * Everything before this position, as far as there are records in the ring; puts their checks in. 0; -ENOSPC:
- * another extent does not fit, and all is as it was; or another negative errno.
+ * What is carried in a stream ends at multiples of this in the file, as near as records do, so that the next write
+ * begins there: the kernel takes memory for its cache in pieces that are as large as they are aligned, and
+ * many small ones cost as much as the copy.
+ */
+static inline uint64_t ayrei_journal_piece_bytes(const struct ayrei_journal *journal)
+{
+	uint64_t bytes = (journal->lane->mask + 1) / 8;
+
+	return bytes < AYREI_PIECE_MOST ? bytes : AYREI_PIECE_MOST;
+}
+
+/* Where the piece of a position in the open extent ends. */
+static inline uint64_t ayrei_journal_piece_end(const struct ayrei_journal *journal,
+                                               uint64_t position)
+{
+	uint64_t piece = ayrei_journal_piece_bytes(journal);
+
+	return position + piece - (journal->header_bytes + position - journal->begin) % piece;
+}
+
+/*
+ * All records that end at this position or before, as far as they are in the ring, but not less than one; puts their
+ * checks in. 0; -ENOSPC: another extent does not fit, and all is as it was; or another negative errno.
  */
 int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position);
+/* Lets the disk begin with what was carried from this position on, while more is carried before the flush. */
+void ayrei_journal_begin_flush(const struct ayrei_journal *journal, uint64_t position);
 /* Makes everything that was carried safe. 0, or what a flush failed with, this one or one before. */
 int ayrei_journal_flush(struct ayrei_journal *journal);
 

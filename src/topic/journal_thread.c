@@ -11,9 +11,10 @@
 #include "topic/bell.h"
 
 /*
- * So much of a ring is carried at once: its publisher gets room while there is more to carry.
+ * So many pieces of a stream that does not end are flushed at once. The disk has begun with most of them by then,
+ * and with fewer it would be the flushes that the stream waits for.
  */
-#define SHARE 8
+#define PIECES 32
 
 /*
  * Where nothing is flushed, what is carried is gathered for so long, or each message would be a system call of
@@ -66,11 +67,12 @@ static void tell_safe(struct ayrei_journal_thread *thread)
 	ayrei_members_wake(&thread->members);
 }
 
+/* A piece: the publisher gets room while there is more to carry. */
 static int carry(struct ayrei_journal_thread *thread)
 {
 	struct ayrei_journal *journal = thread->journal;
 	uint64_t before = journal->carried.position;
-	int result = ayrei_journal_carry(journal, before + (thread->lane->mask + 1) / SHARE);
+	int result = ayrei_journal_carry(journal, ayrei_journal_piece_end(journal, before));
 
 	store_word(&thread->trouble, result);
 	/* Who waits for what is safe would wait for ever. */
@@ -78,6 +80,8 @@ static int carry(struct ayrei_journal_thread *thread)
 		ayrei_flag_raise(thread->moved);
 	if (journal->carried.position != before || result < 0)
 		tell_carried(thread);
+	if (result == 0 && journal->sync != AYRE_TOPIC_SYNC_NONE && is_there_more(thread))
+		ayrei_journal_begin_flush(journal, before);
 	return result;
 }
 
@@ -133,7 +137,7 @@ static void *run(void *context)
 
 	for (;;) {
 		/* All there is, unless it never ends: what is flushed takes less than a flush. */
-		for (unsigned int i = 0; i < SHARE && !is_stuck && is_there_more(thread); i++)
+		for (unsigned int i = 0; i < PIECES && !is_stuck && is_there_more(thread); i++)
 			is_stuck = carry(thread) < 0;
 		gather(thread);
 		if (thread->failure == 0 && wants_flush(thread))

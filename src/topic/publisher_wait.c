@@ -82,8 +82,8 @@ int ayrei_publisher_look(struct ayre_publisher *publisher, bool ring)
 }
 
 /*
- * In a durable lane it is the journal that has to have been there. It is carried further now and then, while
- * what it copies is still in a cache; in the end it makes all the room there can be.
+ * In a durable lane it is the journal that has to have been there. It is carried further piece by piece,
+ * while what it copies is still in a cache; in the end it makes all the room there can be.
  */
 static int make_room_of_thread(struct ayre_publisher *publisher, uint64_t bytes)
 {
@@ -102,10 +102,12 @@ static int make_durable_room(struct ayre_publisher *publisher, uint64_t bytes)
 {
 	struct ayrei_lane *lane = &publisher->lane;
 	struct ayrei_journal *journal = &publisher->journal;
+	uint64_t whole = ayrei_journal_piece_end(journal, lane->position) -
+	                 ayrei_journal_piece_bytes(journal);
 	int result = 0;
 
-	if (lane->position - journal->carried.position >= (lane->mask + 1) / AYREI_CHUNKS)
-		result = ayrei_journal_carry(journal, lane->position);
+	if (whole > journal->carried.position)
+		result = ayrei_journal_carry(journal, whole);
 	if (result == 0)
 		result = ayrei_lane_extend(lane, bytes, journal->carried.position);
 	if (result != -EAGAIN)
