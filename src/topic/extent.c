@@ -83,8 +83,8 @@ int ayrei_extent_open(struct ayrei_extent *extent, const struct ayrei_topic *top
 	return 0;
 }
 
-int ayrei_extent_began(const struct ayrei_topic *topic, uint64_t id, uint64_t begin,
-                       int64_t *ret_created_ns)
+int ayrei_extent_read_head(const struct ayrei_topic *topic, uint64_t id, uint64_t begin,
+                           struct ayrei_extent_layout *ret_head)
 {
 	struct ayrei_extent_layout head;
 	struct stat status;
@@ -92,7 +92,7 @@ int ayrei_extent_began(const struct ayrei_topic *topic, uint64_t id, uint64_t be
 
 	if (fd < 0)
 		return fd;
-	*ret_created_ns = head.created_ns;
+	*ret_head = head;
 	return 0;
 }
 

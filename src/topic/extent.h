@@ -32,9 +32,9 @@ struct ayrei_extent {
 int ayrei_extent_open(struct ayrei_extent *extent, const struct ayrei_topic *topic, uint64_t id,
                       uint64_t begin);
 void ayrei_extent_close(struct ayrei_extent *extent);
-/* When it was begun, as its head says. Errors likewise. */
-int ayrei_extent_began(const struct ayrei_topic *topic, uint64_t id, uint64_t begin,
-                       int64_t *ret_created_ns);
+/* The head alone, which is not mapped for that. Errors likewise. */
+int ayrei_extent_read_head(const struct ayrei_topic *topic, uint64_t id, uint64_t begin,
+                           struct ayrei_extent_layout *ret_head);
 
 static inline bool ayrei_extent_is_open(const struct ayrei_extent *extent)
 {

@@ -44,24 +44,26 @@ static void walk(const struct ayrei_extent *extent, struct ayrei_log_place *plac
 	}
 }
 
-/* Is the extent at or before what is looked for? -ENOENT: it has gone; or another negative errno. */
-static int is_before(struct ayrei_extent *extent, const struct ayrei_topic *topic, uint64_t id,
-                     uint64_t begin, uint32_t from, int64_t value)
+/* It is damaged, or was given up meanwhile: what is looked for is not there, and may be behind it. */
+static bool is_passed(int result)
 {
+	return result == -ENOENT || result == -EBADMSG || result == -EPROTO;
+}
+
+/* Is the extent at or before what is looked for? Or a negative errno. */
+static int is_before(const struct ayrei_topic *topic, uint64_t id, uint64_t begin, uint32_t from,
+                     int64_t value)
+{
+	struct ayrei_extent_layout head;
 	int result;
 
-	ayrei_extent_close(extent);
-	result = ayrei_extent_open(extent, topic, id, begin);
-	if (result < 0)
-		return result;
-	switch (from) {
-	case AYRE_FROM_SEQUENCE:
-		return (int64_t)extent->sequence <= value;
-	case AYRE_FROM_TIME:
-		return extent->created_ns <= value;
-	default:
+	if (from != AYRE_FROM_SEQUENCE && from != AYRE_FROM_TIME)
 		return from == AYRE_FROM_NEXT;
-	}
+	result = ayrei_extent_read_head(topic, id, begin, &head);
+	if (result < 0)
+		return is_passed(result) ? 1 : result;
+	return from == AYRE_FROM_SEQUENCE ? (int64_t)head.sequence <= value
+	                                  : head.created_ns <= value;
 }
 
 /* The last extent that is not beyond what is looked for, or else the first: opened. */
@@ -72,21 +74,21 @@ static int find_extent(struct ayrei_extent *extent, const struct ayrei_extents *
 
 	while (least < most) {
 		size_t middle = least + (most - least) / 2;
-		int result = is_before(extent, topic, id, extents->begins[middle], from, value);
+		int result = is_before(topic, id, extents->begins[middle], from, value);
 
-		/* Damaged, or given up meanwhile: what is looked for is not there, and may be behind it. */
-		if (result < 0 && result != -ENOENT && result != -EBADMSG && result != -EPROTO)
+		if (result < 0)
 			return result;
-		if (result != 0)
+		if (result)
 			least = middle + 1;
 		else
 			most = middle;
 	}
+	ayrei_extent_close(extent);
 	for (size_t i = least ? least - 1 : 0; i < extents->count; i++) {
-		int result = is_before(extent, topic, id, extents->begins[i], AYRE_FROM_NEXT, 0);
+		int result = ayrei_extent_open(extent, topic, id, extents->begins[i]);
 
-		if (result >= 0 || (result != -ENOENT && result != -EBADMSG && result != -EPROTO))
-			return result < 0 ? result : 0;
+		if (!is_passed(result))
+			return result;
 	}
 	return -ENOENT;
 }

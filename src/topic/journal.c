@@ -327,7 +327,7 @@ static size_t count_old(const struct ayrei_journal *journal, const struct ayrei_
 
 	while (count + 1 < extents->count) {
 		uint64_t next = extents->begins[count + 1];
-		int64_t ended_ns = 0;
+		struct ayrei_extent_layout head;
 
 		if (layout->retain_bytes &&
 		    journal->carried.position - next >= layout->retain_bytes) {
@@ -335,8 +335,8 @@ static size_t count_old(const struct ayrei_journal *journal, const struct ayrei_
 			continue;
 		}
 		if (!layout->retain_age_ns ||
-		    ayrei_extent_began(journal->topic, journal->id, next, &ended_ns) < 0 ||
-		    now_ns - ended_ns < layout->retain_age_ns)
+		    ayrei_extent_read_head(journal->topic, journal->id, next, &head) < 0 ||
+		    now_ns - head.created_ns < layout->retain_age_ns)
 			break;
 		count++;
 	}

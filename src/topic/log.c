@@ -21,21 +21,28 @@
 
 static bool parse_number(const char *digits, uint64_t *ret_number)
 {
-	if (strspn(digits, "0123456789abcdef") < DIGITS)
-		return false;
-	*ret_number = strtoull(digits, NULL, 16);
+	uint64_t number = 0;
+
+	for (int i = 0; i < DIGITS; i++) {
+		char digit = digits[i];
+
+		if (digit >= '0' && digit <= '9')
+			number = number << 4 | (uint64_t)(digit - '0');
+		else if (digit >= 'a' && digit <= 'f')
+			number = number << 4 | (uint64_t)(digit - 'a' + 10);
+		else
+			return false;
+	}
+	*ret_number = number;
 	return true;
 }
 
 bool ayrei_log_parse(const char *file, struct ayrei_log_name *ret_name)
 {
-	char digits[DIGITS + 1];
-
 	*ret_name = (struct ayrei_log_name){.id = 0};
 	if (strncmp(file, "log.", 4) != 0)
 		return false;
-	snprintf(digits, sizeof(digits), "%s", file + 4);
-	if (!parse_number(digits, &ret_name->id) || ret_name->id == 0)
+	if (!parse_number(file + 4, &ret_name->id) || ret_name->id == 0)
 		return false;
 	file += 4 + DIGITS;
 	if (*file == '\0')
