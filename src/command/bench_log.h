@@ -50,6 +50,7 @@ enum log_way {
 	LOG_SQLITE,
 	/* Anywhen; but others can see it. */
 	LOG_AYRE_LAZY,
+	LOG_AYRE_LAZY_THREADED,
 	LOG_PLAIN_LAZY,
 	LOG_LMDB_LAZY,
 	LOG_SQLITE_LAZY,
@@ -81,7 +82,7 @@ struct log_bench {
 /* --- ways --- */
 
 extern const struct log_store bench_log_plain, bench_log_volatile, bench_log_ayre,
-	bench_log_ayre_threaded, bench_log_ayre_lazy;
+	bench_log_ayre_threaded, bench_log_ayre_lazy, bench_log_ayre_lazy_threaded;
 
 /* A peer's, out of its module. NULL: *ret_why says why not. */
 const struct log_store *bench_log_peer(const char *name, const char **ret_why);
@@ -103,6 +104,13 @@ int bench_log_settle(const struct log_bench *bench);
 
 /* So much was ever written to the device, as its driver counts; -1: it is not told. */
 int64_t bench_log_device_bytes(const struct log_bench *bench);
+
+/*
+ * So many messages in flight of one thread, as in an event loop: whenever some are safe, as many are sent anew. Of a
+ * log that tells of it. 0 or a negative errno.
+ */
+int bench_log_loop(struct log_bench *bench, enum log_way way, size_t count,
+                   struct bench_sample *sample);
 
 /* --- groups --- */
 

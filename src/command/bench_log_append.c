@@ -43,8 +43,12 @@ int bench_log_measure_append(void *state, uint64_t argument, struct bench_sample
 	if (result != 0)
 		return result;
 	sample->dirtied_bytes = -bench_log_device_bytes(bench);
-	result = waiters > 1 ? bench_log_gather(bench, way, waiters, sample)
-	                     : append_all(bench, way, batch, sample);
+	if (waiters > 1)
+		result = bench_log_store(way)->await
+		                 ? bench_log_loop(bench, way, waiters, sample)
+		                 : bench_log_gather(bench, way, waiters, sample);
+	else
+		result = append_all(bench, way, batch, sample);
 	sample->dirtied_bytes += bench_log_device_bytes(bench);
 	if (result == 0 && bench_log_store(way)->find)
 		result = bench_log_store(way)->find(bench->logs[way], bench->next[way] - 1);
@@ -148,11 +152,18 @@ static const struct bench_group device_group = {
 		{"ayre", "gathered by hand: ayre", BENCH_AYRE, APPENDS(LOG_AYRE, 1, count)}, \
 		{"sqlite", "gathered by hand: SQLite", BENCH_PEER, APPENDS(LOG_SQLITE, 1, count)}, \
 		{"lmdb", "gathered by hand: LMDB", BENCH_PEER, APPENDS(LOG_LMDB, 1, count)}, \
+		{"loop", "an event loop: ayre, its thread flushes", BENCH_AYRE, \
+	         APPENDS(LOG_AYRE_THREADED, 1, count)}, \
+		{"loop_ayre", "a loop that waits: ayre", BENCH_AYRE, APPENDS(LOG_AYRE, count, 1)}, \
+		{"loop_pwrite", "a loop that waits: pwrite, fdatasync", BENCH_CALLS, \
+	         APPENDS(LOG_PLAIN, count, 1)}, \
+		{"loop_sqlite", "a loop that waits: SQLite", BENCH_PEER, \
+	         APPENDS(LOG_SQLITE, count, 1)}, \
+		{"loop_lmdb", "a loop that waits: LMDB", BENCH_PEER, APPENDS(LOG_LMDB, count, 1)}, \
 	}; \
 	static const struct bench_group group_##count = { \
 		.name = "safe_" #count, \
-		.title = "The same for " #count \
-			 " threads, each of which waits for its own message", \
+		.title = "The same for " #count " who each wait for their own message", \
 		.unit = BENCH_RATE, \
 		.rows = rows_##count, \
 		.row_count = COUNT_OF(rows_##count), \
@@ -200,7 +211,47 @@ static const struct bench_group unsynced_group = {
 	.unfit = bench_log_unfit,
 };
 
+/* What a publisher pays whose thread can follow: it sends what fits into its ring, and what follows is not measured. */
+#define BURST       ((uint64_t)500)
+#define BURST_COUNT 8
+
+static int measure_bursts(void *state, uint64_t argument, struct bench_sample *sample)
+{
+	struct log_bench *bench = state;
+	enum log_way way = (enum log_way)argument;
+	uint64_t each = BURST_COUNT * BURST, turns = (sample->operations + each - 1) / each;
+	int result = bench_log_open(bench, way, sample);
+
+	sample->operations = turns * each;
+	for (uint64_t i = 0; result == 0 && i < turns; i++) {
+		bench_begin(sample);
+		for (int j = 0; result == 0 && j < BURST_COUNT; j++)
+			result = bench_log_append(bench, way, BURST);
+		bench_end(sample);
+		if (result == 0 && bench_log_store(way)->finish)
+			result = bench_log_store(way)->finish(bench->logs[way]);
+	}
+	return result;
+}
+
+static const struct bench_row burst_rows[] = {
+	{"volatile", "ayre: a topic in memory", BENCH_FLOOR, measure_bursts, LOG_VOLATILE},
+	{"threaded", "ayre, sync none, its thread writes", BENCH_AYRE, measure_bursts,
+         LOG_AYRE_LAZY_THREADED},
+	{"ayre", "ayre, sync none", BENCH_AYRE, measure_bursts, LOG_AYRE_LAZY},
+};
+
+static const struct bench_group burst_group = {
+	.name = "unsynced_bursts",
+	.title = "The same in bursts of 4000; what the thread does behind a burst does not count",
+	.unit = BENCH_RATE,
+	.rows = burst_rows,
+	.row_count = COUNT_OF(burst_rows),
+	.unfit = bench_log_unfit,
+};
+
 const struct bench_group *const bench_log_append_groups[] = {
-	&single_group, &device_group, &group_32, &group_128, &batch_group, &unsynced_group,
+	&single_group, &device_group,   &group_32,    &group_128,
+	&batch_group,  &unsynced_group, &burst_group,
 };
 const size_t bench_log_append_group_count = COUNT_OF(bench_log_append_groups);

@@ -167,3 +167,36 @@ int bench_log_gather(struct log_bench *bench, enum log_way way, unsigned int cou
 	free(gather);
 	return result;
 }
+
+/* --- without threads --- */
+
+int bench_log_loop(struct log_bench *bench, enum log_way way, size_t count,
+                   struct bench_sample *sample)
+{
+	const struct log_store *store = bench_log_store(way);
+	uint64_t sent = bench->next[way], safe = sent, end = sent + sample->operations;
+	int result = 0;
+
+	bench_machine_unbind(bench->machine);
+	bench_begin(sample);
+	while (result == 0 && safe < end) {
+		uint64_t some = count - (sent - safe);
+		int64_t told;
+
+		if (some > end - sent)
+			some = end - sent;
+		for (uint64_t i = 0; i < some; i++)
+			log_message_make(&bench->messages[i], sent + i);
+		result = some ? store->send(bench->logs[way], bench->messages, some) : 0;
+		sent += some;
+		told = result == 0 ? store->await(bench->logs[way]) : result;
+		if (told < 0)
+			result = (int)told;
+		else if ((uint64_t)told > safe)
+			safe = (uint64_t)told;
+	}
+	bench_end(sample);
+	bench_machine_bind(bench->machine);
+	bench->next[way] = sent;
+	return result;
+}

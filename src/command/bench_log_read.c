@@ -137,6 +137,7 @@ static int measure_copy(void *state, uint64_t argument, struct bench_sample *sam
 static const struct bench_row checked_rows[] = {
 	{"xxh3", "XXH3 of each message", BENCH_FLOOR, measure_hash, 0},
 	{"memcpy", "memcpy of each message", BENCH_FLOOR, measure_copy, 0},
+	{"ayre", "ayre, peeked at: it checks always", BENCH_AYRE, measure_scan, LOG_AYRE_FULL},
 };
 
 static const struct bench_group checked_group = {
@@ -168,9 +169,27 @@ static int measure_find(void *state, uint64_t argument, struct bench_sample *sam
 	return result;
 }
 
+/* Nothing is looked for: what opening costs. */
+static int measure_first(void *state, uint64_t argument, struct bench_sample *sample)
+{
+	struct log_bench *bench = state;
+	enum log_way way = (enum log_way)argument;
+	int result = open_full(bench, way, sample);
+
+	if (result != 0)
+		return result;
+	bench_begin(sample);
+	for (uint64_t i = 0; result == 0 && i < sample->operations; i++)
+		result = bench_log_store(way)->find(bench->logs[way], 0);
+	bench_end(sample);
+	return result;
+}
+
 static const struct bench_row seek_rows[] = {
 	{"pread", "a plain log, pread", BENCH_FLOOR, measure_find, LOG_PLAIN_FULL},
 	{"ayre", "ayre, a subscriber opened there", BENCH_AYRE, measure_find, LOG_AYRE_FULL},
+	{"opened", "ayre, a subscriber opened at the first", BENCH_AYRE, measure_first,
+         LOG_AYRE_FULL},
 	{"sqlite", "SQLite, mapped, SELECT of one", BENCH_PEER, measure_find, LOG_SQLITE_FULL},
 	{"lmdb", "LMDB, get", BENCH_PEER, measure_find, LOG_LMDB_FULL},
 };

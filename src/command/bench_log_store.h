@@ -66,6 +66,12 @@ struct log_store {
 	 * sample. NULL: append() waits, or nobody does.
 	 */
 	int (*finish)(void *log);
+	/*
+	 * Likewise: sends at once what several wait for; and waits until more is safe than when this was last asked:
+	 * all messages below the number that it returns, or a negative errno. NULL: append() waits.
+	 */
+	int (*send)(void *log, const struct log_message *messages, size_t count);
+	int64_t (*await)(void *log);
 	/* From number 0 on, each looked at by log_message_check(). */
 	int (*scan)(void *log, uint64_t count);
 	/* The message of this number alone, likewise. */

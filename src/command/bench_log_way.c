@@ -34,6 +34,8 @@ static const struct way ways[LOG_WAY_COUNT] = {
                                .store = &bench_log_ayre_threaded,
                                .safe = true},
 	[LOG_AYRE_LAZY] = {.file = "ayre_lazy", .store = &bench_log_ayre_lazy},
+	[LOG_AYRE_LAZY_THREADED] = {.file = "ayre_lazy_threaded",
+                                    .store = &bench_log_ayre_lazy_threaded},
 	[LOG_AYRE_FULL] = {.file = "ayre_full", .store = &bench_log_ayre_lazy, .share = 1},
 	[LOG_LMDB] = {.file = "lmdb", .peer = "lmdb", .safe = true},
 	[LOG_SQLITE] = {.file = "sqlite", .peer = "sqlite", .safe = true},
@@ -135,7 +137,10 @@ int bench_log_open(struct log_bench *bench, enum log_way way, struct bench_sampl
 	if (!ways[way].share && !ways[way].grows)
 		options.room_bytes = bench->room_bytes;
 	bench_log_path(bench, way, path);
+	/* A thread that it starts may run on any processor. */
+	bench_machine_unbind(bench->machine);
 	result = bench_log_store(way)->open(&options, &bench->logs[way]);
+	bench_machine_bind(bench->machine);
 	if (result == 0 && ways[way].share)
 		result = fill(bench, way);
 	return result;

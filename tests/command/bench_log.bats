@@ -43,7 +43,7 @@ is_empty() {
 
 @test "every group is there, and each of its rows is measured or left out with the reason" {
   needs_disk
-  for group in safe_single:4 safe_32:4 safe_128:4 batched_1000:4 unsynced:4 replay:4 replay_checked:2 seek:3; do
+  for group in safe_single:5 safe_32:10 safe_128:10 batched_1000:6 unsynced:5 unsynced_bursts:3 replay:5 replay_checked:3 seek:5; do
     query "[.benchmarks[0] | (.floors + .rows + .left_out)[] | select(.group == \"${group%:*}\")] |
       length == ${group#*:}"
   done
