@@ -315,16 +315,20 @@ int ayrei_file_clear_part(int fd, uint64_t most_bytes)
 	               : 1;
 }
 
-static int write_zeros(int fd, uint64_t begin, uint64_t end)
+int ayrei_file_write_zeros(int fd, uint64_t length, uint64_t offset)
 {
 	static const char zeros[64 * 1024];
 	int result = 0;
 
-	while (result == 0 && begin < end) {
-		size_t part = end - begin < sizeof(zeros) ? end - begin : sizeof(zeros);
+	while (result == 0 && length > 0) {
+		/* To the next multiple of it: the kernel's cache likes that. */
+		size_t part = sizeof(zeros) - offset % sizeof(zeros);
 
-		result = ayrei_file_write_at(fd, zeros, part, begin);
-		begin += part;
+		if (part > length)
+			part = length;
+		result = ayrei_file_write_at(fd, zeros, part, offset);
+		offset += part;
+		length -= part;
 	}
 	return result;
 }
@@ -338,7 +342,9 @@ int ayrei_file_clear_behind(int fd, uint64_t offset)
 		return result;
 	result = AYREI_RESULT(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 	                                (off_t)offset, status.st_size - (off_t)offset));
-	return result == -EOPNOTSUPP ? write_zeros(fd, offset, (uint64_t)status.st_size) : result;
+	return result == -EOPNOTSUPP
+	               ? ayrei_file_write_zeros(fd, (uint64_t)status.st_size - offset, offset)
+	               : result;
 }
 
 int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
@@ -347,7 +353,7 @@ int ayrei_file_allocate_private(int fd, uint64_t size_bytes)
 
 	if (result == 0)
 		result = allocate_parts(fd, 0, size_bytes);
-	return result == -EOPNOTSUPP ? write_zeros(fd, 0, size_bytes) : result;
+	return result == -EOPNOTSUPP ? ayrei_file_write_zeros(fd, size_bytes, 0) : result;
 }
 
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset)

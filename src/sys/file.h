@@ -73,6 +73,7 @@ int ayrei_file_clear_part(int fd, uint64_t most_bytes);
 ssize_t ayrei_file_read_at(int fd, void *buffer, size_t length, uint64_t offset);
 /* All of them, or an error. */
 int ayrei_file_write_at(int fd, const void *buffer, size_t length, uint64_t offset);
+int ayrei_file_write_zeros(int fd, uint64_t length, uint64_t offset);
 /* As read(2). */
 ssize_t ayrei_file_read(int fd, void *buffer, size_t length);
 

@@ -119,6 +119,7 @@ static void take_extent(struct ayrei_journal *journal, int fd)
 	journal->begin = journal->carried.position;
 	journal->header_bytes = ayrei_extent_header_bytes(capacity(journal));
 	journal->index_next = 0;
+	journal->prepared = journal->begin;
 	journal->slot.last = journal->begin;
 }
 
@@ -283,12 +284,35 @@ void ayrei_journal_begin_flush(const struct ayrei_journal *journal, uint64_t pos
 		                      journal->carried.position - position);
 }
 
+/*
+ * The first write to a block that was only allocated makes the file system write down that it has bytes now, which
+ * takes another write, and as long again as the flush. So where little is flushed at a time zeros go ahead, for
+ * many flushes. Much at a time is better written once.
+ */
+#define LITTLE ((uint64_t)64 << 10)
+
+static void prepare(struct ayrei_journal *journal)
+{
+	uint64_t begin = journal->carried.position, room = journal->begin + capacity(journal);
+	uint64_t end = ayrei_journal_piece_end(journal, begin + ayrei_journal_piece_bytes(journal));
+
+	if (begin < journal->prepared || begin - journal->safe.position > LITTLE || begin >= room)
+		return;
+	if (end > room)
+		end = room;
+	/* If it fails, so will the flush, or nothing is lost. */
+	if (ayrei_file_write_zeros(journal->extent, end - begin,
+	                           journal->header_bytes + begin - journal->begin) == 0)
+		journal->prepared = end;
+}
+
 int ayrei_journal_flush(struct ayrei_journal *journal)
 {
 	int result = journal->failure;
 
 	if (result < 0 || journal->safe.position == journal->carried.position)
 		return result;
+	prepare(journal);
 	result = ayrei_file_sync_bytes(journal->extent);
 	if (result < 0) {
 		journal->failure = result;

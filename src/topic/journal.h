@@ -34,7 +34,9 @@ struct ayrei_journal {
 	uint64_t begin, header_bytes; /* of the open extent */
 	struct ayrei_log_place carried, safe;
 	uint64_t index_next; /* the next entry to be written */
-	int failure;         /* of a flush: for good */
+	uint64_t
+		prepared; /* before this position the open extent was written to, with zeros at least */
+	int failure;      /* of a flush: for good */
 	struct ayrei_slot_layout slot;
 };
 
