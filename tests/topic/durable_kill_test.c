@@ -94,6 +94,13 @@ static void send_and_sync(void)
 	sync_it();
 }
 
+static void send_three(void)
+{
+	for (int i = 0; i < 3; i++)
+		send_it();
+	sync_it();
+}
+
 static void close_it(void)
 {
 	stage->flying = 0;
@@ -183,6 +190,14 @@ static int with(const struct operation *operation, uint32_t sync, uint64_t retai
 	return result;
 }
 
+static const struct operation sending_large;
+
+static int with_large(bool rings)
+{
+	large_numbers = true;
+	return with(&sending_large, AYRE_TOPIC_SYNC_GROUP, 0, rings);
+}
+
 #define OPERATION(name, title_of, most_of, prepare_of, run_of) \
 	static const struct operation name = {.title = title_of, \
 	                                      .most = most_of, \
@@ -197,6 +212,7 @@ OPERATION(sending_each, "send, safe", 12, prepare_few, send_it);
 OPERATION(syncing, "make safe", 30, prepare_safe, sync_it);
 OPERATION(rolling, "go on in another extent", 8, prepare_full, send_and_sync);
 OPERATION(shedding, "give up old extents", 6, prepare_full, send_and_sync);
+OPERATION(sending_large, "send beside the ring, safe", 4, prepare_few, send_three);
 OPERATION(closing, "close", 12, prepare_safe, close_it);
 OPERATION(opening, "open, a ring is there", 5, NULL, open_it);
 OPERATION(recovering, "open, no ring is there", 5, NULL, open_it);
@@ -212,22 +228,99 @@ KILL_TEST(dying_roll_ringless, with(&rolling, AYRE_TOPIC_SYNC_GROUP, 0, false))
 KILL_TEST(dying_roll_unsafe, with(&rolling, AYRE_TOPIC_SYNC_NONE, 0, true))
 KILL_TEST(dying_shed, with(&shedding, AYRE_TOPIC_SYNC_GROUP, 1, true))
 KILL_TEST(dying_shed_ringless, with(&shedding, AYRE_TOPIC_SYNC_GROUP, 1, false))
+KILL_TEST(dying_large, with_large(true))
+KILL_TEST(dying_large_ringless, with_large(false))
 KILL_TEST(dying_close, with(&closing, AYRE_TOPIC_SYNC_GROUP, 0, true))
 KILL_TEST(dying_close_ringless, with(&closing, AYRE_TOPIC_SYNC_GROUP, 0, false))
 KILL_TEST(dying_open, with(&opening, AYRE_TOPIC_SYNC_GROUP, 0, true))
 KILL_TEST(dying_open_ringless, with(&recovering, AYRE_TOPIC_SYNC_GROUP, 0, false))
 
+/* --- a subscriber, out of the log --- */
+
+static struct ayre_subscriber *reader;
+
+static void prepare_reader(void)
+{
+	static char buffer[1024];
+
+	reader = subscribe_on_disk(AYRE_FROM_OLDEST, 0, 0);
+	/* It stands shortly before the second extent. */
+	for (uint64_t i = 0; i < stage->flying; i++)
+		require(ayre_subscriber_receive(reader, buffer, sizeof(buffer), NULL) >= 0);
+}
+
+static void receive_some(void)
+{
+	static char buffer[1024];
+
+	for (int i = 0; i < 6; i++)
+		require(ayre_subscriber_receive(reader, buffer, sizeof(buffer), NULL) >= 0);
+}
+
+/* Nobody waits for it, alive or dead. */
+static void judge_reader(void)
+{
+	int64_t began = now_ns();
+
+	send_numbers(publisher, 1);
+	stage->sent++;
+	holds(ayre_publisher_sync(publisher) == 0);
+	holds(now_ns() - began < 5 * SECOND);
+}
+
+static const struct operation reading = {.title = "receive out of the log",
+                                         .most = 30,
+                                         .prepare = prepare_reader,
+                                         .run = receive_some,
+                                         .look = judge_reader,
+                                         .judge = judge_reader};
+
+/* The number of the first message of the second extent, and some before it. */
+static uint64_t find_second_extent(void)
+{
+	uint64_t lane = info_of_publisher(publisher).id, number;
+
+	do {
+		number = info_of_publisher(publisher).messages;
+		send_numbers(publisher, 1);
+		require(ayre_publisher_sync(publisher) == 0);
+	} while (list_extents(lane).count == 1);
+	return number - 3;
+}
+
+static int with_reader(void)
+{
+	int result;
+
+	if (is_in_memory(test_directory()))
+		return skipped("TMPDIR is in memory");
+	open_stage();
+	publisher = publish_on_disk(PUBLISHER(DISK(.sync = AYRE_TOPIC_SYNC_NONE)));
+	stage->flying = find_second_extent();
+	send_until_extents(publisher, 4);
+	stage->sent = info_of_publisher(publisher).messages;
+	result = kill_everywhere(&reading);
+	ayre_publisher_close(publisher);
+	has_numbers(0, stage->sent);
+	remove_disk_topic();
+	close_stage();
+	return result;
+}
+
+KILL_TEST(dying_read, with_reader())
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		counted_test(dying_send),           counted_test(dying_send_ringless),
-		counted_test(dying_send_each),      counted_test(dying_send_each_ringless),
-		counted_test(dying_sync),           counted_test(dying_sync_ringless),
-		counted_test(dying_roll),           counted_test(dying_roll_ringless),
-		counted_test(dying_roll_unsafe),    counted_test(dying_shed),
-		counted_test(dying_shed_ringless),  counted_test(dying_close),
-		counted_test(dying_close_ringless), counted_test(dying_open),
-		counted_test(dying_open_ringless),
+		counted_test(dying_send),          counted_test(dying_send_ringless),
+		counted_test(dying_send_each),     counted_test(dying_send_each_ringless),
+		counted_test(dying_large),         counted_test(dying_large_ringless),
+		counted_test(dying_read),          counted_test(dying_sync),
+		counted_test(dying_sync_ringless), counted_test(dying_roll),
+		counted_test(dying_roll_ringless), counted_test(dying_roll_unsafe),
+		counted_test(dying_shed),          counted_test(dying_shed_ringless),
+		counted_test(dying_close),         counted_test(dying_close_ringless),
+		counted_test(dying_open),          counted_test(dying_open_ringless),
 	};
 
 	use_disk_topics();

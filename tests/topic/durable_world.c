@@ -157,8 +157,12 @@ struct ayrei_slot_layout read_slot(uint64_t lane)
 
 /* --- messages --- */
 
+bool large_numbers;
+
 size_t size_of_number(uint64_t number)
 {
+	if (large_numbers && number % 3 == 2)
+		return 2000;
 	return number * 37 % 400;
 }
 
@@ -180,7 +184,7 @@ void send_until_extents(struct ayre_publisher *publisher, int count)
 
 static ssize_t receive_one(struct ayre_subscriber *subscriber, uint64_t number, int64_t deadline_ns)
 {
-	char buffer[1024];
+	char buffer[2048];
 	struct ayre_message message;
 	ssize_t got =
 		deadline_ns

@@ -51,6 +51,8 @@ struct ayrei_slot_layout read_slot(uint64_t lane);
 /* --- messages, each told by its number --- */
 
 size_t size_of_number(uint64_t number);
+/* Every third is too large for the ring. */
+extern bool large_numbers;
 /* From its next number on: so many; or until the lane has so many extents. */
 void send_numbers(struct ayre_publisher *publisher, uint64_t count);
 void send_until_extents(struct ayre_publisher *publisher, int count);
