@@ -24,9 +24,16 @@ static bool loses_ring;
 
 /* --- in the victim --- */
 
+/* Of what was being sent it has all or nothing, and of what had been sent all. */
 static void open_it(void)
 {
+	uint64_t messages;
+
 	publisher = publish(PUBLISHER(.topic = options, .spin_ns = AYRE_SPIN_NONE), disk_topic());
+	messages = info_of_publisher(publisher).messages;
+	require(messages >= stage->sent && messages <= stage->sent + stage->flying);
+	stage->sent = messages;
+	stage->flying = 0;
 	stage->through = true;
 }
 
@@ -34,7 +41,6 @@ static void prepare_few(void)
 {
 	open_it();
 	stage->through = false;
-	stage->sent = info_of_publisher(publisher).messages;
 	require(stage->lane == 0 || stage->lane == info_of_publisher(publisher).id);
 	stage->lane = info_of_publisher(publisher).id;
 	for (int i = 0; i < 3; i++) {
