@@ -4,9 +4,11 @@
  */
 #include "command/bench_place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <ayre.h>
 
 #include "command/command.h"
 #include "command/output.h"
@@ -27,8 +31,24 @@ static int remove_one(const char *path, const struct stat *status, int flag, str
 	return 0;
 }
 
+/* A durable topic has a half elsewhere as well. What is no topic is left alone. */
+static void remove_topics(const char *directory)
+{
+	const struct dirent *entry;
+	char path[PATH_MAX];
+	DIR *stream = opendir(directory);
+
+	while (stream && (entry = readdir(stream)))
+		if (entry->d_name[0] != '.' && snprintf(path, sizeof(path), "%s/%s", directory,
+		                                        entry->d_name) < (int)sizeof(path))
+			(void)!ayre_topic_remove(path, true, NULL);
+	if (stream)
+		closedir(stream);
+}
+
 void bench_place_remove_tree(const char *directory)
 {
+	remove_topics(directory);
 	(void)nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
