@@ -30,17 +30,6 @@ void ayrei_place_find(const char *path, struct ayrei_place *ret_place)
 	         length ? path : ".");
 }
 
-/* Is this the file that has the name now? The holder before us may have removed it. */
-static int is_named(const char *path, const struct stat *status)
-{
-	struct stat named;
-	int result = ayrei_path_status(path, false, &named);
-
-	if (result < 0)
-		return result == -ENOENT ? 0 : result;
-	return named.st_ino == status->st_ino && named.st_dev == status->st_dev;
-}
-
 /*
  * A creator can have left it with the mode of a segment that denies its own owner. If that creator
  * lives, it sets its mode again when it is done.
@@ -75,7 +64,8 @@ static int lock_once(const struct ayrei_place *place, int flags, int (*lock)(int
 	if (result == 0)
 		result = lock(fd);
 	if (result == 0)
-		result = is_named(place->creating, &status);
+		/* The holder before us may have removed it. */
+		result = ayrei_file_is_named(fd, place->creating, false);
 	if (result == 1)
 		return fd;
 	ayrei_file_close(fd);

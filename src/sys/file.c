@@ -126,6 +126,18 @@ int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_statu
 		fstatat(AT_FDCWD, path, ret_status, follow_link ? 0 : AT_SYMLINK_NOFOLLOW));
 }
 
+int ayrei_file_is_named(int fd, const char *path, bool follow_link)
+{
+	struct stat named, status;
+	int result = ayrei_path_status(path, follow_link, &named);
+
+	if (result == 0)
+		result = ayrei_file_status(fd, &status);
+	if (result < 0)
+		return result == -ENOENT ? 0 : result;
+	return named.st_ino == status.st_ino && named.st_dev == status.st_dev;
+}
+
 int ayrei_path_access(const char *path, int how)
 {
 	return AYREI_RESULT(faccessat(AT_FDCWD, path, how, AT_EACCESS));

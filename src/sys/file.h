@@ -36,6 +36,8 @@ int ayrei_file_unlink(const char *path);
 
 int ayrei_file_status(int fd, struct stat *ret_status);
 int ayrei_path_status(const char *path, bool follow_link, struct stat *ret_status);
+/* Does the path lead to what the descriptor is of? 1 or 0; -ENOENT is 0. Or another negative errno. */
+int ayrei_file_is_named(int fd, const char *path, bool follow_link);
 /* May this user, as it works now, read (R_OK), write (W_OK), execute (X_OK)? 0 or a negative errno. */
 int ayrei_path_access(const char *path, int how);
 /* May this user take that name out of its directory? 0 or a negative errno. */

@@ -104,26 +104,11 @@ int ayrei_clear_subscriber(struct ayrei_clearing *clearing, const struct ayrei_f
 
 /* --- lanes --- */
 
-/* The lock of a lane, or of a log, that nobody has, if it is still there under its name. */
-static int take_file(const char *path)
-{
-	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
-	struct stat named, status;
-	int result = fd < 0 ? fd : ayrei_file_try_own(fd);
-
-	if (result == 0)
-		result = ayrei_file_status(fd, &status);
-	if (result == 0)
-		result = ayrei_path_status(path, false, &named);
-	if (result == 0 && (named.st_ino != status.st_ino || named.st_dev != status.st_dev))
-		result = -ENOENT;
-	return result < 0 ? result : ayrei_take_fd(&fd);
-}
-
 /* In a dry run only whether it could be taken; nobody is disturbed. */
 static int try_take(const struct ayrei_clearing *clearing, const char *path)
 {
-	return clearing->options.dry_run ? ayrei_path_access(path, R_OK | W_OK) : take_file(path);
+	return clearing->options.dry_run ? ayrei_path_access(path, R_OK | W_OK)
+	                                 : ayrei_topic_take_file(path);
 }
 
 static int clear_durable_lane(struct ayrei_clearing *clearing,

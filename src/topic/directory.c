@@ -189,15 +189,6 @@ static int open_whole(struct ayrei_topic *topic, const struct ayre_topic_options
 	return result;
 }
 
-bool ayrei_topic_is_named(int directory, const char *path)
-{
-	struct stat named, status;
-
-	return ayrei_path_status(path, true, &named) == 0 &&
-	       ayrei_file_status(directory, &status) == 0 && named.st_ino == status.st_ino &&
-	       named.st_dev == status.st_dev;
-}
-
 static int open_existing(struct ayrei_topic *topic, const struct ayre_topic_options *options,
                          const char *path, enum opening how, struct ayre_error *error)
 {
@@ -206,7 +197,7 @@ static int open_existing(struct ayrei_topic *topic, const struct ayre_topic_opti
 
 	/* Once it is open as a log, the half in memory is another matter. */
 	if (result < 0 && topic->log < 0 && topic->directory >= 0 &&
-	    !ayrei_topic_is_named(topic->directory, path)) {
+	    ayrei_file_is_named(topic->directory, path, true) != 1) {
 		topic->directory = ayrei_file_close(topic->directory);
 		return -ENOENT;
 	}

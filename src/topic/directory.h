@@ -120,6 +120,8 @@ int ayrei_topic_visit(const struct ayrei_topic *topic,
 int ayrei_topic_open_regular(const char *path, uint64_t least_bytes, struct stat *ret_status);
 int ayrei_peer_open(const struct ayrei_topic *topic, enum ayrei_peer_kind kind, uint64_t id,
                     uint64_t least_bytes, struct stat *ret_status);
+/* A lane or a log by its name, for its lock: -EWOULDBLOCK, or -ENOENT, another has the name by now. */
+int ayrei_topic_take_file(const char *path);
 /* Is it there, and does its owner live? 1 or 0, or what opening it failed with. */
 int ayrei_peer_is_live(const struct ayrei_topic *topic, enum ayrei_peer_kind kind, uint64_t id);
 

@@ -16,8 +16,6 @@ int ayrei_topic_open_directory(struct ayrei_topic *topic, const char *path, bool
                                struct ayre_error *error);
 /* What it says of itself, judged. */
 int ayrei_topic_read_layout(struct ayrei_topic *topic, struct ayre_error *error);
-/* Has it still that name? One that is being removed has none, and is whole no more. */
-bool ayrei_topic_is_named(int directory, const char *path);
 
 /* Of a description: over all of it but the sum itself. */
 uint64_t ayrei_topic_checksum(const struct ayrei_topic_layout *layout);

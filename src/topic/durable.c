@@ -56,7 +56,8 @@ static int open_half(const struct ayrei_topic *topic, struct ayrei_topic *half, 
 	if (result == 0 && !is_other_half(topic, half))
 		result = ayrei_fail(&own, -EPROTO, "memory", topic->label,
 		                    "%s is not its half in memory: remove it", path);
-	if (result < 0 && half->directory >= 0 && !ayrei_topic_is_named(half->directory, path))
+	if (result < 0 && half->directory >= 0 &&
+	    ayrei_file_is_named(half->directory, path, true) != 1)
 		result = -ENOENT;
 	if (result < 0)
 		half->directory = ayrei_file_close(half->directory);
@@ -93,16 +94,25 @@ static void join_halves(struct ayrei_topic *topic, const struct ayrei_topic *hal
 	ayrei_self_path(half->directory, topic->prefix);
 }
 
-int ayrei_durable_find(struct ayrei_topic *topic, struct ayre_error *error)
+/* Where it is, and nothing opened yet. */
+static int prepare_half(const struct ayrei_topic *topic, struct ayrei_topic *half,
+                        char path[static PATH_MAX], struct ayre_error *error)
 {
-	struct ayrei_topic half = AYREI_NO_TOPIC;
-	char path[PATH_MAX];
 	int result = ayrei_durable_path(topic, topic->directory, path);
 
-	half.label = topic->label;
-	if (result < 0)
-		return ayrei_fail(error, result, "memory", topic->label, NULL);
-	result = open_half(topic, &half, path, error);
+	*half = AYREI_NO_TOPIC;
+	half->label = topic->label;
+	return result < 0 ? ayrei_fail(error, result, "memory", topic->label, NULL) : 0;
+}
+
+int ayrei_durable_find(struct ayrei_topic *topic, struct ayre_error *error)
+{
+	struct ayrei_topic half;
+	char path[PATH_MAX];
+	int result = prepare_half(topic, &half, path, error);
+
+	if (result == 0)
+		result = open_half(topic, &half, path, error);
 	if (result < 0 && result != -ENOENT)
 		return result;
 	join_halves(topic, &half);
@@ -125,13 +135,12 @@ static void mend_home(const struct ayrei_topic *half, const struct ayrei_topic *
 
 int ayrei_durable_open(struct ayrei_topic *topic, struct ayre_error *error)
 {
-	struct ayrei_topic half = AYREI_NO_TOPIC;
+	struct ayrei_topic half;
 	char path[PATH_MAX];
-	int result = ayrei_durable_path(topic, topic->directory, path);
+	int result = prepare_half(topic, &half, path, error);
 
-	half.label = topic->label;
 	if (result < 0)
-		return ayrei_fail(error, result, "memory", topic->label, NULL);
+		return result;
 	result = -EEXIST;
 	for (int i = 0; i < ATTEMPTS && result == -EEXIST; i++) {
 		result = open_half(topic, &half, path, error);

@@ -41,32 +41,20 @@ void ayrei_journal_close(struct ayrei_journal *journal)
 
 /* --- taking --- */
 
-static int open_own(const char *path)
-{
-	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
-	struct stat named, status;
-	int result = fd < 0 ? fd : ayrei_file_try_own(fd);
-
-	if (result == 0)
-		result = ayrei_file_status(fd, &status);
-	if (result == 0)
-		result = ayrei_path_status(path, false, &named);
-	if (result < 0)
-		return result;
-	if (!S_ISREG(status.st_mode) || status.st_uid != ayrei_user() ||
-	    named.st_ino != status.st_ino || named.st_dev != status.st_dev)
-		return -EPERM;
-	return ayrei_take_fd(&fd);
-}
-
 int ayrei_journal_take(struct ayrei_journal *journal, const struct ayrei_topic *topic, uint64_t id)
 {
 	char path[AYREI_PEER_PATH_BYTES];
-	int result = open_own(ayrei_log_path(topic, id, path));
+	struct stat status;
+	int result = ayrei_topic_take_file(ayrei_log_path(topic, id, path));
 
 	if (result < 0)
 		return result;
 	journal->file = result;
+	result = ayrei_file_status(journal->file, &status);
+	if (result == 0 && (!S_ISREG(status.st_mode) || status.st_uid != ayrei_user()))
+		result = -EPERM;
+	if (result < 0)
+		return result;
 	journal->topic = topic;
 	journal->id = id;
 	journal->sync = topic->layout.sync;

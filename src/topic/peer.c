@@ -125,6 +125,18 @@ int ayrei_peer_open(const struct ayrei_topic *topic, enum ayrei_peer_kind kind, 
 	                                ret_status);
 }
 
+int ayrei_topic_take_file(const char *path)
+{
+	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
+	int result = fd < 0 ? fd : ayrei_file_try_own(fd);
+
+	if (result == 0)
+		result = ayrei_file_is_named(fd, path, false);
+	if (result == 1)
+		return ayrei_take_fd(&fd);
+	return result == 0 ? -ENOENT : result;
+}
+
 int ayrei_peer_is_live(const struct ayrei_topic *topic, enum ayrei_peer_kind kind, uint64_t id)
 {
 	struct stat status;

@@ -152,12 +152,11 @@ static int choose(const struct ayrei_peer_name *name, void *context)
 static bool is_named(const struct ayrei_topic *topic, uint64_t id, int fd)
 {
 	char path[AYREI_PEER_PATH_BYTES];
-	struct stat named, status;
+	struct stat status;
 
-	return ayrei_path_status(ayrei_peer_path(topic, AYREI_PEER_PUBLISHER, id, "", path), false,
-	                         &named) == 0 &&
-	       ayrei_file_status(fd, &status) == 0 && named.st_ino == status.st_ino &&
-	       named.st_dev == status.st_dev && status.st_uid == ayrei_user();
+	ayrei_peer_path(topic, AYREI_PEER_PUBLISHER, id, "", path);
+	return ayrei_file_is_named(fd, path, false) == 1 && ayrei_file_status(fd, &status) == 0 &&
+	       status.st_uid == ayrei_user();
 }
 
 static int draw_id(struct ayrei_lane_layout *layout)

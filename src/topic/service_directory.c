@@ -101,11 +101,8 @@ static int make_server_file(const struct ayrei_topic *topic, const char *path,
 static bool is_named(const struct ayrei_topic *topic, int fd)
 {
 	char path[AYREI_PEER_PATH_BYTES];
-	struct stat named, status;
 
-	return ayrei_path_status(server_path(topic, path), false, &named) == 0 &&
-	       ayrei_file_status(fd, &status) == 0 && named.st_ino == status.st_ino &&
-	       named.st_dev == status.st_dev;
+	return ayrei_file_is_named(fd, server_path(topic, path), false) == 1;
 }
 
 /* Nobody owns what has this name, and it cannot be opened either: -ENOENT. */

@@ -412,10 +412,11 @@ static int open_log(struct ayrei_checking *checking)
 		checking->is_live = result == 1;
 		return result < 0 ? result : 0;
 	}
-	result = checking->file = ayrei_file_open(path, O_RDWR | O_NOFOLLOW, 0);
-	if (result >= 0)
-		result = ayrei_file_try_own(checking->file);
-	return result == -EWOULDBLOCK ? -EBUSY : result < 0 ? result : 0;
+	result = ayrei_topic_take_file(path);
+	if (result < 0)
+		return result == -EWOULDBLOCK ? -EBUSY : result;
+	checking->file = result;
+	return 0;
 }
 
 /* Extents whose log.ID is gone are nobody's: told of once, with the first of them. */
