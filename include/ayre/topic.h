@@ -71,14 +71,20 @@ enum ayre_topic_flags {
 /* When what was published to a durable topic is safe, whatever becomes of the machine. */
 enum ayre_topic_sync {
 	AYRE_TOPIC_SYNC_DEFAULT = 0, /* GROUP */
-	/* When the kernel gets to it, in some order: a machine that ends takes the last half a minute with it. */
+	/*
+	 * When the kernel gets to it, in some order, unless it is asked for: a machine that ends takes the last half a
+	 * minute with it, and what is missing between others is told of as damage. It is a log all the same.
+	 */
 	AYRE_TOPIC_SYNC_NONE = 1,
 	/*
 	 * When somebody wants it to be: ayre_publisher_sync(), ayre_publisher_wait_safe(), closing. One flush is
 	 * for all that was sent by then.
 	 */
 	AYRE_TOPIC_SYNC_GROUP = 2,
-	/* Before the call that sends it returns. */
+	/*
+	 * Before the call that sends it returns. If the disk has no room it fails with -ENOSPC before it is sent, but
+	 * not with AYRE_PUBLISHER_THREAD: then, and whenever a flush fails, it is in the topic and not safe.
+	 */
 	AYRE_TOPIC_SYNC_EACH = 3,
 };
 
@@ -209,7 +215,9 @@ void ayre_publisher_close(struct ayre_publisher *publisher);
  *   -EAGAIN     try: a live subscriber has to read first
  *   -ETIMEDOUT  until: so it was until the deadline
  *   -EMSGSIZE   larger than ayre_publisher_message_max()
- *   -ENOSPC     no room on the file system for a message beside the ring
+ *   -ENOSPC     no room on the file system for a message beside the ring, or for another extent of a log: it was
+ *               not sent, unless ayre_topic_sync says so
+ *   -EIO, ...   of a durable topic: a flush has failed, see ayre_publisher_sync()
  *   -EMFILE     a subscriber came, and no descriptor is left to know it by: nothing was sent
  * Since 0.1.
  */

@@ -150,26 +150,48 @@ static bool is_within(const struct ayrei_index_entry *entry, enum ayrei_index_by
 	}
 }
 
-/* Entries are written from the first on, so that what is not there is behind what is; a damaged one only makes
- * the way longer. */
-struct ayrei_log_place ayrei_extent_seek(const struct ayrei_extent *extent, enum ayrei_index_by by,
-                                         int64_t value)
+/*
+ * The last entry that is not beyond the value; false: there is none. Entries are written from the first on, so
+ * that what is not there is behind what is; a damaged one only makes the way longer.
+ */
+static bool find_entry(const struct ayrei_extent *extent, enum ayrei_index_by by, int64_t value,
+                       struct ayrei_index_entry *ret_entry)
 {
-	struct ayrei_log_place place = {extent->begin, extent->sequence, false};
 	uint64_t least = 0, most = extent->entries;
 	struct ayrei_index_entry entry;
+	bool found = false;
 
 	while (least < most) {
 		uint64_t middle = least + (most - least) / 2;
 
 		if (ayrei_extent_entry(extent, middle, &entry) && is_within(&entry, by, value)) {
-			place = (struct ayrei_log_place){entry.position, entry.sequence, false};
+			*ret_entry = entry;
+			found = true;
 			least = middle + 1;
 		} else {
 			most = middle;
 		}
 	}
-	return place;
+	return found;
+}
+
+struct ayrei_log_place ayrei_extent_seek(const struct ayrei_extent *extent, enum ayrei_index_by by,
+                                         int64_t value)
+{
+	struct ayrei_index_entry entry = {extent->begin, extent->sequence, 0, 0};
+
+	(void)find_entry(extent, by, value, &entry);
+	return (struct ayrei_log_place){entry.position, entry.sequence, false};
+}
+
+int64_t ayrei_extent_latest_time(const struct ayrei_extent *extent)
+{
+	struct ayrei_index_entry entry;
+
+	return find_entry(extent, AYREI_BY_POSITION, INT64_MAX, &entry) &&
+	                       entry.time_ns > extent->created_ns
+	               ? entry.time_ns
+	               : extent->created_ns;
 }
 
 /* --- looking ahead --- */

@@ -21,6 +21,27 @@ static bool syncs(const struct ayrei_journal *journal)
 	return journal->sync != AYRE_TOPIC_SYNC_NONE;
 }
 
+/*
+ * What a log tells of times never goes back, for they are searched by bisection. If the clock was set back they
+ * stand still until it has come there again.
+ */
+static int64_t log_time(struct ayrei_journal *journal)
+{
+	int64_t now_ns = ayrei_realtime_ns();
+
+	if (journal->time_ns < now_ns)
+		journal->time_ns = now_ns;
+	return journal->time_ns;
+}
+
+/* A flush that failed: the kernel takes what it could not write for written, and the next would succeed. */
+static int keep_failure(struct ayrei_journal *journal, int result)
+{
+	if (result < 0)
+		journal->failure = result;
+	return result;
+}
+
 /* --- how far it is --- */
 
 int ayrei_journal_note(struct ayrei_journal *journal)
@@ -32,7 +53,8 @@ int ayrei_journal_note(struct ayrei_journal *journal)
 	slot.safe = journal->safe.position;
 	slot.sequence = journal->safe.sequence;
 	result = ayrei_slot_write(journal->file, journal->topic, &slot);
-	if (result == 0 && syncs(journal))
+	/* The next attempt writes the same slot: a flush of this one that failed is not taken for done. */
+	if (result == 0)
 		result = ayrei_file_sync_bytes(journal->file);
 	if (result == 0)
 		journal->slot = slot;
@@ -41,7 +63,7 @@ int ayrei_journal_note(struct ayrei_journal *journal)
 
 /* --- extents --- */
 
-static void fill_head(const struct ayrei_journal *journal, struct ayrei_extent_layout *head)
+static void fill_head(struct ayrei_journal *journal, struct ayrei_extent_layout *head)
 {
 	*head = (struct ayrei_extent_layout){
 		.magic = AYREI_EXTENT_MAGIC,
@@ -54,7 +76,7 @@ static void fill_head(const struct ayrei_journal *journal, struct ayrei_extent_l
 		.sequence = journal->carried.sequence,
 		.capacity_bytes = capacity(journal),
 		.ring_bytes = journal->topic->layout.ring_bytes,
-		.created_ns = ayrei_realtime_ns(),
+		.created_ns = log_time(journal),
 	};
 	memcpy(head->generation, journal->topic->layout.generation, sizeof(head->generation));
 	head->checksum = ayrei_hash(head, offsetof(struct ayrei_extent_layout, checksum));
@@ -76,8 +98,11 @@ static int replace_extent(int fd, const char *path)
 	return result == 0 ? ayrei_file_rename(fresh, path) : result;
 }
 
-/* Whole, allocated, and on the disk before it has its name. */
-static int make_extent(const struct ayrei_journal *journal)
+/*
+ * Whole, allocated, and on the disk before it has its name; and its name there before anything tells of it. That is
+ * so where nothing else is flushed, too: what a loss of power leaves then is less, but it is a log.
+ */
+static int make_extent(struct ayrei_journal *journal)
 {
 	ayrei_auto_fd int fd = ayrei_log_make_file(journal->topic);
 	char path[AYREI_PEER_PATH_BYTES];
@@ -89,7 +114,7 @@ static int make_extent(const struct ayrei_journal *journal)
 		result = ayrei_file_allocate_private(fd, head.header_bytes + capacity(journal));
 	if (result == 0)
 		result = ayrei_file_write_at(fd, &head, sizeof(head), 0);
-	if (result == 0 && syncs(journal))
+	if (result == 0)
 		result = ayrei_file_sync(fd);
 	if (result < 0)
 		return result;
@@ -97,8 +122,8 @@ static int make_extent(const struct ayrei_journal *journal)
 	result = ayrei_file_link_unnamed(fd, path);
 	if (result == -EEXIST)
 		result = replace_extent(fd, path);
-	if (result == 0 && syncs(journal))
-		result = ayrei_file_sync(journal->topic->log);
+	if (result == 0)
+		result = keep_failure(journal, ayrei_file_sync(journal->topic->log));
 	return result < 0 ? result : ayrei_take_fd(&fd);
 }
 
@@ -152,19 +177,25 @@ static int roll(struct ayrei_journal *journal)
 
 /* --- carrying --- */
 
-/* Of a message beside the ring: its file is safe before the record that tells of it. */
-static int settle_large(const struct ayrei_journal *journal, uint64_t position)
+static int sync_path(struct ayrei_journal *journal, const char *path)
+{
+	ayrei_auto_fd int fd = ayrei_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
+
+	return fd < 0 ? fd : keep_failure(journal, ayrei_file_sync(fd));
+}
+
+/* Of a message beside the ring: its file is safe before the record that tells of it, or before that is. */
+static int settle_large(struct ayrei_journal *journal, uint64_t position)
 {
 	char path[AYREI_PEER_PATH_BYTES];
-	ayrei_auto_fd int fd = -1;
 	int result;
 
-	if (!syncs(journal))
+	if (!syncs(journal)) {
+		journal->owes_large = true;
 		return 0;
-	ayrei_large_path(journal->topic, journal->id, position, path);
-	fd = ayrei_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
-	result = fd < 0 ? fd : ayrei_file_sync(fd);
-	return result < 0 ? result : ayrei_file_sync(journal->topic->log);
+	}
+	result = sync_path(journal, ayrei_large_path(journal->topic, journal->id, position, path));
+	return result < 0 ? result : keep_failure(journal, ayrei_file_sync(journal->topic->log));
 }
 
 /* All entries that the record there is the first for. */
@@ -174,7 +205,7 @@ static int write_index(struct ayrei_journal *journal, const struct ayrei_log_pla
 	struct ayrei_index_entry entry = {
 		.position = place->position,
 		.sequence = place->sequence,
-		.time_ns = ayrei_realtime_ns(),
+		.time_ns = log_time(journal),
 	};
 	int result = 0;
 
@@ -273,6 +304,17 @@ int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position)
 	return result;
 }
 
+int ayrei_journal_make_room(struct ayrei_journal *journal, uint64_t end, uint64_t *ret_most)
+{
+	int result = ayrei_journal_carry(journal, journal->lane->position);
+
+	if (result == 0 && end > journal->begin + capacity(journal))
+		result = roll(journal);
+	if (result == 0)
+		*ret_most = journal->begin + capacity(journal);
+	return result;
+}
+
 void ayrei_journal_begin_flush(const struct ayrei_journal *journal, uint64_t position)
 {
 	/* Another extent was begun: the one before it is safe. */
@@ -306,18 +348,66 @@ static void prepare(struct ayrei_journal *journal)
 		journal->prepared = end;
 }
 
+/* --- flushing --- */
+
+/* What was begun, and left, without a flush. An extent that was given up meanwhile owes nothing. */
+static int settle_extents(struct ayrei_journal *journal)
+{
+	char path[AYREI_PEER_PATH_BYTES];
+	struct ayrei_extents extents;
+	int result = ayrei_extents_list(&extents, journal->topic, journal->id);
+
+	if (result < 0)
+		return result;
+	for (size_t i = 0; result == 0 && i + 1 < extents.count; i++) {
+		if (extents.begins[i + 1] <= journal->safe.position)
+			continue;
+		result = sync_path(journal, ayrei_extent_path(journal->topic, journal->id,
+		                                              extents.begins[i], path));
+		result = result == -ENOENT ? 0 : result;
+	}
+	ayrei_extents_fini(&extents);
+	return result;
+}
+
+static int settle_owed(const struct ayrei_peer_name *name, uint64_t position, void *context)
+{
+	struct ayrei_journal *journal = context;
+	char path[AYREI_PEER_PATH_BYTES];
+
+	if (name->id != journal->id || position < journal->safe.position ||
+	    position >= journal->carried.position)
+		return 0;
+	return sync_path(journal, ayrei_large_path(journal->topic, journal->id, position, path));
+}
+
+/* Where nothing is flushed unless it is asked for, other files than the open extent can be behind. */
+static int settle_others(struct ayrei_journal *journal)
+{
+	int result = journal->safe.position < journal->begin ? settle_extents(journal) : 0;
+
+	if (result < 0 || !journal->owes_large)
+		return result;
+	result = ayrei_log_visit_large(journal->topic, settle_owed, journal);
+	if (result == 0)
+		result = keep_failure(journal, ayrei_file_sync(journal->topic->log));
+	journal->owes_large = result < 0;
+	return result;
+}
+
 int ayrei_journal_flush(struct ayrei_journal *journal)
 {
 	int result = journal->failure;
 
 	if (result < 0 || journal->safe.position == journal->carried.position)
 		return result;
-	prepare(journal);
-	result = ayrei_file_sync_bytes(journal->extent);
-	if (result < 0) {
-		journal->failure = result;
+	result = settle_others(journal);
+	if (result < 0)
 		return result;
-	}
+	prepare(journal);
+	result = keep_failure(journal, ayrei_file_sync_bytes(journal->extent));
+	if (result < 0)
+		return result;
 	journal->safe = journal->carried;
 	ayrei_store_release(&journal->lane->layout->safe, journal->safe.position);
 	return 0;

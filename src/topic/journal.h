@@ -36,7 +36,9 @@ struct ayrei_journal {
 	uint64_t index_next; /* the next entry to be written */
 	uint64_t
 		prepared; /* before this position the open extent was written to, with zeros at least */
-	int failure;      /* of a flush: for good */
+	int64_t time_ns; /* the latest that the log tells of */
+	int failure;     /* of a flush: for good */
+	bool owes_large; /* there may be messages beside the ring that were carried without a flush of theirs */
 	struct ayrei_slot_layout slot;
 };
 
@@ -73,6 +75,11 @@ static inline uint64_t ayrei_journal_piece_end(const struct ayrei_journal *journ
  * checks in. 0; -ENOSPC: another extent does not fit, and all is as it was; or another negative errno.
  */
 int ayrei_journal_carry(struct ayrei_journal *journal, uint64_t position);
+/*
+ * Carries all that is in the ring, and begins another extent where a record that ends there does not fit, so that
+ * -ENOSPC comes before it is sent. 0: records that end at *ret_most or before can be carried.
+ */
+int ayrei_journal_make_room(struct ayrei_journal *journal, uint64_t end, uint64_t *ret_most);
 /* Lets the disk begin with what was carried from this position on, while more is carried before the flush. */
 void ayrei_journal_begin_flush(const struct ayrei_journal *journal, uint64_t position);
 /* Makes everything that was carried safe. 0, or what a flush failed with, this one or one before. */

@@ -58,7 +58,9 @@ int ayrei_journal_take(struct ayrei_journal *journal, const struct ayrei_topic *
 	journal->topic = topic;
 	journal->id = id;
 	journal->sync = topic->layout.sync;
-	return ayrei_slot_read(journal->file, topic, id, &journal->slot);
+	result = ayrei_slot_read(journal->file, topic, id, &journal->slot);
+	journal->time_ns = journal->slot.time_ns;
+	return result;
 }
 
 /* --- going on --- */
@@ -100,6 +102,7 @@ static int open_last(struct ayrei_journal *journal, struct ayrei_extent *extent)
 	journal->header_bytes = extent->header_bytes;
 	journal->key = extent->key;
 	journal->slot.last = begin;
+	journal->time_ns = ayrei_extent_latest_time(extent);
 	return 0;
 }
 
@@ -119,14 +122,27 @@ static int carry_again(struct ayrei_journal *journal, const struct ayrei_extent 
 	                           journal->header_bytes + begin - extent->begin);
 }
 
-/* What is before a position, and the next entry of the index. -ESTALE: no record ends there. */
-static int find_carried(struct ayrei_journal *journal, const struct ayrei_extent *extent,
-                        uint64_t position)
+/* What is before a position. -ESTALE: no record ends there. */
+static int find_place(const struct ayrei_extent *extent, uint64_t position,
+                      struct ayrei_log_place *ret_place)
 {
-	journal->carried = ayrei_extent_seek(extent, AYREI_BY_POSITION, (int64_t)position);
-	(void)ayrei_extent_walk(extent, &journal->carried, position);
-	journal->index_next = (position - extent->begin + AYREI_INDEX_STEP - 1) / AYREI_INDEX_STEP;
-	return journal->carried.position == position ? 0 : -ESTALE;
+	*ret_place = ayrei_extent_seek(extent, AYREI_BY_POSITION, (int64_t)position);
+	(void)ayrei_extent_walk(extent, ret_place, position);
+	return ret_place->position == position ? 0 : -ESTALE;
+}
+
+/* Where the lane says that it is. What is safe can be in an earlier extent: that much is, by its slot. */
+static int find_lane(struct ayrei_journal *journal, const struct ayrei_extent *extent)
+{
+	const struct ayrei_lane_layout *layout = journal->lane->layout;
+	uint64_t carried = ayrei_load(&layout->carried), safe = ayrei_load(&layout->safe);
+	int result = find_place(extent, carried, &journal->carried);
+
+	journal->index_next = (carried - extent->begin + AYREI_INDEX_STEP - 1) / AYREI_INDEX_STEP;
+	journal->safe = (struct ayrei_log_place){safe, journal->slot.sequence, false};
+	if (result == 0 && safe >= extent->begin)
+		result = find_place(extent, safe, &journal->safe);
+	return result;
 }
 
 /* Does what the lane says of itself agree with its log? */
@@ -143,19 +159,15 @@ static bool is_lane_of(const struct ayrei_extent *extent, const struct ayrei_lan
 int ayrei_journal_resume(struct ayrei_journal *journal, const struct ayrei_lane *lane)
 {
 	struct ayrei_extent extent = {.id = 0};
-	uint64_t safe = ayrei_load(&lane->layout->safe);
 	int result = open_last(journal, &extent);
 
 	if (result < 0)
 		return result;
 	journal->lane = lane;
-	result = is_lane_of(&extent, lane)
-	                 ? find_carried(journal, &extent, ayrei_load(&lane->layout->carried))
-	                 : -ESTALE;
+	result = is_lane_of(&extent, lane) ? find_lane(journal, &extent) : -ESTALE;
 	if (result == 0)
-		result = carry_again(journal, &extent, safe);
-	/* Of which message it is the number is not known, nor needed, before the next flush. */
-	journal->safe = (struct ayrei_log_place){safe, journal->slot.sequence, false};
+		result = carry_again(journal, &extent, journal->safe.position);
+	journal->owes_large = journal->sync == AYRE_TOPIC_SYNC_NONE;
 	ayrei_extent_close(&extent);
 	return result;
 }
@@ -186,16 +198,17 @@ static int find_end(struct ayrei_journal *journal, const struct ayrei_extent *ex
 	return 0;
 }
 
-/* What is torn goes, and what was allocated ahead: the next extent has it, under another key. */
+/*
+ * What is torn goes, and what was allocated ahead: the next extent has it, under another key. What stays is taken for
+ * safe from here on, so it is made so, though it was read: it may only be in the kernel's memory yet.
+ */
 static int cut(const struct ayrei_journal *journal)
 {
 	int result = ayrei_file_clear_behind(journal->extent, journal->header_bytes +
 	                                                              journal->carried.position -
 	                                                              journal->begin);
 
-	return result == 0 && journal->sync != AYRE_TOPIC_SYNC_NONE
-	               ? ayrei_file_sync(journal->extent)
-	               : result;
+	return result == 0 ? ayrei_file_sync(journal->extent) : result;
 }
 
 /* One whose first publisher died before it had an extent. */
@@ -272,9 +285,7 @@ static int name_log(struct ayrei_journal *journal)
 	if (result == 0)
 		result = ayrei_file_link_unnamed(journal->file,
 		                                 ayrei_log_path(journal->topic, journal->id, path));
-	return result == 0 && journal->sync != AYRE_TOPIC_SYNC_NONE
-	               ? ayrei_file_sync(journal->topic->log)
-	               : result;
+	return result == 0 ? ayrei_file_sync(journal->topic->log) : result;
 }
 
 int ayrei_journal_create(struct ayrei_journal *journal, const struct ayrei_topic *topic,

@@ -72,9 +72,13 @@ static int carry(struct ayrei_journal_thread *thread)
 {
 	struct ayrei_journal *journal = thread->journal;
 	uint64_t before = journal->carried.position;
-	int result = ayrei_journal_carry(journal, ayrei_journal_piece_end(journal, before));
+	int result;
 
+	ayrei_store_release(&thread->attempts, thread->attempts + 1);
+	result = ayrei_journal_carry(journal, ayrei_journal_piece_end(journal, before));
+	store_word(&thread->failure, journal->failure);
 	store_word(&thread->trouble, result);
+	ayrei_store_release(&thread->attempts, thread->attempts + 1);
 	/* Who waits for what is safe would wait for ever. */
 	if (result < 0)
 		ayrei_flag_raise(thread->moved);
@@ -219,11 +223,19 @@ void ayrei_journal_thread_end(struct ayrei_journal_thread *thread)
 	let_go(thread);
 }
 
-int ayrei_journal_thread_trouble(const struct ayrei_journal_thread *thread)
+int ayrei_journal_thread_trouble(struct ayrei_journal_thread *thread, uint64_t *old)
 {
-	int64_t failure = load_word(&thread->failure);
+	uint64_t ended = ayrei_load_acquire(&thread->attempts) & ~(uint64_t)1;
+	int64_t result = load_word(&thread->trouble), failure = load_word(&thread->failure);
 
-	return (int)(failure ? failure : load_word(&thread->trouble));
+	if (failure || result == 0)
+		return (int)failure;
+	/* Whether it sleeps already or is about to: it has given up until it is woken. */
+	ayrei_flag_raise(thread->wake);
+	if (ended <= *old)
+		return 0;
+	*old = ended;
+	return (int)result;
 }
 
 void ayrei_journal_thread_want(struct ayrei_journal_thread *thread, uint64_t position)

@@ -35,10 +35,11 @@ struct ayrei_journal_thread {
 	uint64_t
 		wanted; /* everything before this position is to be safe, whatever the topic's policy */
 	/* By the thread. */
-	int moved;       /* a flag: `safe` has moved, or it has failed */
-	uint64_t asleep; /* 1: it has to be woken */
-	int64_t trouble; /* what the last attempt to carry failed with; 0: none */
-	int64_t failure; /* what a flush failed with, for good */
+	int moved;         /* a flag: `safe` has moved, or it has failed */
+	uint64_t asleep;   /* 1: it has to be woken */
+	uint64_t attempts; /* to carry: one more when one begins, and when it ends */
+	int64_t trouble;   /* what the last that ended failed with; 0: it did not */
+	int64_t failure;   /* what a flush failed with, for good */
 	uint64_t safe_sequence;
 };
 
@@ -56,8 +57,17 @@ static inline void ayrei_journal_thread_nudge(struct ayrei_journal_thread *threa
 		ayrei_flag_raise(thread->wake);
 }
 
-/* Why it does not go on, if it does not. */
-int ayrei_journal_thread_trouble(const struct ayrei_journal_thread *thread);
+/* The attempts that were begun before this are old: what they failed with may have been mended. */
+static inline uint64_t ayrei_journal_thread_old(const struct ayrei_journal_thread *thread)
+{
+	return (ayrei_load(&thread->attempts) + 1) & ~(uint64_t)1;
+}
+
+/*
+ * Why it does not go on: what a flush failed with, or an attempt that is not old, which it becomes by being told of.
+ * After an old one that failed there will be another. 0: it goes on.
+ */
+int ayrei_journal_thread_trouble(struct ayrei_journal_thread *thread, uint64_t *old);
 /* Wants everything before a position to be safe. */
 void ayrei_journal_thread_want(struct ayrei_journal_thread *thread, uint64_t position);
 /* Waits until `safe` has moved since this was last asked, or the deadline. false: the deadline. */

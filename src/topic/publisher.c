@@ -114,14 +114,20 @@ void ayrei_publisher_give_up(struct ayre_publisher *publisher)
 
 static int room(struct ayre_publisher *publisher, uint64_t bytes, int64_t deadline_ns)
 {
+	uint64_t end;
+	int result = 0;
+
 	if (publisher->is_reserved)
 		ayrei_publisher_give_up(publisher);
 	/* Nothing is sent into a log that cannot keep it. */
 	if (publisher->checks && ayrei_publisher_failure(publisher) < 0)
 		return ayrei_publisher_failure(publisher);
-	if (publisher->look_error == 0 && ayrei_lane_fits(&publisher->lane, bytes))
-		return 0;
-	return ayrei_publisher_wait_room(publisher, bytes, deadline_ns);
+	if (publisher->look_error < 0 || !ayrei_lane_fits(&publisher->lane, bytes))
+		result = ayrei_publisher_wait_room(publisher, bytes, deadline_ns);
+	end = ayrei_record_end(publisher->lane.position, bytes);
+	if (result < 0 || __builtin_expect(end <= publisher->disk_room, true))
+		return result;
+	return ayrei_publisher_make_disk_room(publisher, end);
 }
 
 static inline int64_t stamp_time(const struct ayre_publisher *publisher)
@@ -311,7 +317,8 @@ static size_t put_others(struct ayre_publisher *publisher, const struct iovec *m
 		uint64_t end = ayrei_record_end(lane->position, bytes + prefix);
 
 		/* By the limit as it is: to move it can write a checkpoint, at what nobody can see yet. */
-		if (bytes > publisher->message_max || !ayrei_lane_fits(lane, bytes + prefix))
+		if (bytes > publisher->message_max || !ayrei_lane_fits(lane, bytes + prefix) ||
+		    end > publisher->disk_room)
 			break;
 		ayrei_store(ayrei_lane_word(lane, end), 0);
 		if (done) {

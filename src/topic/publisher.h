@@ -58,7 +58,10 @@ struct ayre_publisher {
 	uint64_t waits;
 	struct ayrei_journal journal;        /* of a durable lane */
 	struct ayrei_journal_thread *thread; /* whose the journal then is; NULL: it is ours */
+	uint64_t
+		disk_room; /* where each message is made safe, records that end here have room there */
 	bool wants_thread;
+	uint64_t old_attempts; /* of the thread, for who waits for room */
 };
 
 /* Copies what a caller gave, NULL for the defaults. -EINVAL: its size is not set, or a flag is unknown. */
@@ -117,6 +120,11 @@ static inline int ayrei_publisher_failure(const struct ayre_publisher *publisher
 	               : publisher->journal.failure;
 }
 
+/*
+ * Before one is written that would end there: where each is to be safe it is made sure of here that the disk has room
+ * for it, for it cannot be unsent.
+ */
+int ayrei_publisher_make_disk_room(struct ayre_publisher *publisher, uint64_t end);
 /* After a message was committed, where each is to be safe: 0, or why it is not. */
 int ayrei_publisher_keep(struct ayre_publisher *publisher);
 /* Before the publisher lets go of a lane that says it is closed. */

@@ -146,11 +146,12 @@ int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error
 static int await_safe(struct ayre_publisher *publisher, uint64_t position, int64_t deadline_ns)
 {
 	struct ayrei_journal_thread *thread = publisher->thread;
+	uint64_t old = ayrei_journal_thread_old(thread);
 	int result;
 
 	ayrei_journal_thread_want(thread, position);
 	while (ayrei_load_acquire(&publisher->lane.layout->safe) < position) {
-		result = ayrei_journal_thread_trouble(thread);
+		result = ayrei_journal_thread_trouble(thread, &old);
 		if (result < 0)
 			return result;
 		if (!ayrei_journal_thread_await(thread, deadline_ns))
@@ -183,6 +184,11 @@ static int sync_all(struct ayre_publisher *publisher)
 	                         : flush_all(publisher);
 }
 
+int ayrei_publisher_make_disk_room(struct ayre_publisher *publisher, uint64_t end)
+{
+	return ayrei_journal_make_room(&publisher->journal, end, &publisher->disk_room);
+}
+
 int ayrei_publisher_keep(struct ayre_publisher *publisher)
 {
 	if (publisher->journal.sync == AYRE_TOPIC_SYNC_EACH)
@@ -199,6 +205,9 @@ int ayrei_publisher_begin_log(struct ayre_publisher *publisher)
 	if (!publisher->checks)
 		return 0;
 	ayrei_journal_retain(&publisher->journal);
+	/* The thread makes room by itself. */
+	if (publisher->journal.sync == AYRE_TOPIC_SYNC_EACH && !publisher->wants_thread)
+		publisher->disk_room = 0;
 	if (publisher->wants_thread)
 		publisher->thread = ayrei_journal_thread_start(
 			&publisher->journal, &publisher->topic, publisher->bell, &result);
@@ -236,6 +245,7 @@ int ayre_publisher_wait_safe(struct ayre_publisher *publisher, uint64_t sequence
                              int64_t deadline_ns)
 {
 	struct ayrei_journal_thread *thread = publisher->thread;
+	uint64_t old;
 	int result = 0;
 
 	if (!publisher->checks)
@@ -244,13 +254,14 @@ int ayre_publisher_wait_safe(struct ayre_publisher *publisher, uint64_t sequence
 		return -EINVAL;
 	if (!thread)
 		return sequence < publisher->journal.safe.sequence ? 0 : flush_all(publisher);
+	old = ayrei_journal_thread_old(thread);
 	while (sequence >= ayrei_load_acquire(&thread->safe_sequence)) {
 		/* In which of them it is, only the journal knows: all that was sent by now. */
 		if (publisher->journal.sync == AYRE_TOPIC_SYNC_NONE)
 			ayrei_journal_thread_want(thread, publisher->lane.position);
 		else
 			ayrei_journal_thread_nudge(thread);
-		result = ayrei_journal_thread_trouble(thread);
+		result = ayrei_journal_thread_trouble(thread, &old);
 		if (result < 0)
 			return result;
 		if (!ayrei_journal_thread_await(thread, deadline_ns))

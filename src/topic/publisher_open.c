@@ -60,6 +60,7 @@ struct ayre_publisher *ayrei_publisher_new(const struct ayre_publisher_options *
 	publisher->stamps = options->flags & AYRE_PUBLISHER_STAMP;
 	publisher->wants_thread = options->flags & AYRE_PUBLISHER_THREAD;
 	publisher->large_bytes = options->large_bytes;
+	publisher->disk_room = UINT64_MAX;
 	ayrei_spin_init(&publisher->spin, options->spin_ns);
 	ayrei_members_init(&publisher->members);
 	return publisher;

@@ -94,7 +94,7 @@ static int make_room_of_thread(struct ayre_publisher *publisher, uint64_t bytes)
 		return result;
 	/* Each attempt of ours is one of its. */
 	ayrei_journal_thread_nudge(publisher->thread);
-	trouble = ayrei_journal_thread_trouble(publisher->thread);
+	trouble = ayrei_journal_thread_trouble(publisher->thread, &publisher->old_attempts);
 	return trouble < 0 ? trouble : result;
 }
 
@@ -237,6 +237,9 @@ int ayrei_publisher_wait_room(struct ayre_publisher *publisher, uint64_t bytes, 
 		if (publisher->look_error < 0)
 			return publisher->look_error;
 	}
+	/* Who does not wait is told of an old one, too, but once. */
+	if (publisher->thread && deadline_ns >= 0)
+		publisher->old_attempts = ayrei_journal_thread_old(publisher->thread);
 	result = ayrei_publisher_make_room(publisher, bytes);
 	if (result != -EAGAIN)
 		return result;

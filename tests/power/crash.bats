@@ -100,6 +100,10 @@ holds() {
   holds topic_log retain "$((CRASHES / 2))"
 }
 
+@test "a topic: what was asked for is safe where nothing else is" {
+  holds topic_log none "$((CRASHES / 2))"
+}
+
 @test "control: a topic that is never flushed is caught" {
   caught topic_log unflushed
 }

@@ -4,6 +4,7 @@
 #include "topic/durable_world.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <ayre/topic_log.h>
@@ -161,6 +162,36 @@ TOPIC_TEST(a_descriptor_tells_what_is_safe)
 		require(is_readable(fd, 10000));
 	require(ayre_publisher_safe_messages(publisher) == 5);
 	require(ayre_publisher_wait_safe(publisher, 4, 0) == 0);
+	ayre_publisher_close(publisher);
+	remove_disk_topic();
+	return 0;
+}
+
+static int make_some_safe_and_die(void *context)
+{
+	struct ayre_publisher *publisher = publish_on_disk(PUBLISHER(DISK()));
+
+	(void)context;
+	send_numbers(publisher, 7);
+	require(ayre_publisher_sync(publisher) == 0);
+	send_numbers(publisher, 3);
+	raise(SIGKILL);
+	return 1;
+}
+
+TOPIC_TEST(the_next_one_knows_what_is_safe)
+{
+	struct ayre_publisher *publisher;
+
+	SKIP_UNLESS_ON_DISK();
+	require(WIFSIGNALED(run_in_child(make_some_safe_and_die, NULL)));
+	publisher = publish_on_disk(PUBLISHER(DISK()));
+	require(info_of_publisher(publisher).messages == 10);
+	require(info_of_publisher(publisher).safe_messages == 7);
+	require(ayre_publisher_wait_safe(publisher, 6, 0) == 0);
+	require(info_of_publisher(publisher).safe_messages == 7);
+	require(ayre_publisher_wait_safe(publisher, 7, AYRE_NO_DEADLINE) == 0);
+	require(info_of_publisher(publisher).safe_messages == 10);
 	ayre_publisher_close(publisher);
 	remove_disk_topic();
 	return 0;
@@ -348,6 +379,7 @@ int main(void)
 		counted_test(what_can_never_be_right),
 		counted_test(what_is_sent_becomes_safe),
 		counted_test(a_descriptor_tells_what_is_safe),
+		counted_test(the_next_one_knows_what_is_safe),
 		counted_test(nothing_is_safe_in_memory),
 		counted_test(whatever_is_sent_is_in_the_log),
 		counted_test(who_may_not_write_there),

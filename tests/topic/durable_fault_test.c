@@ -63,6 +63,13 @@ static void prepare_publisher(struct scene *scene)
 	send_some(scene, 5);
 }
 
+/* The next goes beside the ring. */
+static void prepare_large(struct scene *scene)
+{
+	large_numbers = true;
+	prepare_publisher(scene);
+}
+
 static void prepare_left(struct scene *scene)
 {
 	prepare_publisher(scene);
@@ -221,6 +228,7 @@ static const struct operation operations[] = {
 	{"open, with a thread", GROUP_, prepare_killed, open_with_thread, OPENS},
 	{"send", GROUP_, prepare_publisher, send_it, DOES},
 	{"send, safe", AYRE_TOPIC_SYNC_EACH, prepare_publisher, send_it, FLUSHES},
+	{"send beside the ring, safe", AYRE_TOPIC_SYNC_EACH, prepare_large, send_it, FLUSHES},
 	{"make safe", GROUP_, prepare_publisher, sync_it, FLUSHES},
 	{"make safe in another extent", GROUP_, prepare_full, sync_it, DOES},
 	{"the same where nothing is", AYRE_TOPIC_SYNC_NONE, prepare_full, sync_it, DOES},
@@ -310,7 +318,8 @@ static bool inject(unsigned int nth, unsigned int variant)
 	         report.error == FAULT_SHORT ? "a part done" : strerror(report.error), result);
 	require(result <= 0 && (result == 0 || report.symbol));
 	/* A flush of what was sent is for good. */
-	if (operation->flushes_once && report.symbol && strcmp(report.symbol, "fdatasync") == 0)
+	if (operation->flushes_once && report.symbol &&
+	    (strcmp(report.symbol, "fdatasync") == 0 || strcmp(report.symbol, "fsync") == 0))
 		require(report.error == EINTR || (result < 0 && scene.publisher->journal.failure));
 	require(result != -EINTR && result != -EBADMSG);
 	now = take_counts();
