@@ -133,8 +133,10 @@ void require_failed(const char *file, int line, const char *expression) __attrib
 #define assert_exited(status) assert_int_equal(status, 0)
 #define assert_killed_by(status, number) \
 	do { \
-		assert_true(WIFSIGNALED(status)); \
-		assert_int_equal(WTERMSIG(status), number); \
+		int ended = (status); \
+\
+		assert_true(WIFSIGNALED(ended)); \
+		assert_int_equal(WTERMSIG(ended), number); \
 	} while (0)
 
 /* Zeroed memory that is shared with all children forked from now on. */
