@@ -39,9 +39,12 @@ const char *fuzz_path(const char *file);
 int fuzz_put_file(const char *file, const void *data, size_t bytes, bool owned);
 /* Makes and holds a bell. A descriptor, to be closed. */
 int fuzz_put_bell(const char *file);
-/* Removes all but what belongs to the topic itself. */
+/* Removes all but what belongs to the topic itself; of a topic in another directory. */
 void fuzz_clear(void);
-/* Removes that as well, at the end of the process. */
+void fuzz_clear_in(const char *path);
+/* The directory of a topic is removed as well, whole, at the end of the process; the path has to stay. */
+void fuzz_own(const char *path);
+/* However it ends: before it is killed by a signal, this is called. */
 void fuzz_end(void);
 
 /* --- images --- */

@@ -6,7 +6,6 @@
  */
 #include "fuzz.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,11 +49,6 @@ const size_t fuzz_most_bytes = sizeof(struct input);
 static char topic[PATH_MAX], half[PATH_MAX];
 static uint8_t generation[AYREI_GENERATION_BYTES];
 
-static void remove_topic(void)
-{
-	(void)!ayre_topic_remove(topic, true, NULL);
-}
-
 static bool make_topic_in(const char *folder)
 {
 	const struct ayre_topic_options options = {
@@ -71,10 +65,11 @@ static bool make_topic_in(const char *folder)
 	snprintf(topic, sizeof(topic), "%s/ayre-fuzz-log-%d", folder, getpid());
 	if (ayre_topic_create(&options, topic, NULL) != 1)
 		return false;
-	atexit(remove_topic);
+	fuzz_own(topic);
 	check(ayrei_topic_open(&found, NULL, topic, true, NULL) == 0);
 	memcpy(generation, found.layout.generation, sizeof(generation));
 	check(ayrei_durable_path(&found, found.log, half) == 0);
+	fuzz_own(half);
 	ayrei_topic_close(&found);
 	return true;
 }
@@ -91,19 +86,6 @@ static bool has_topic(void)
 			printf("# no disk: nothing is tried\n");
 	}
 	return has == 1;
-}
-
-static void clear(const char *path)
-{
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-
-	while (directory && (entry = readdir(directory)))
-		if (entry->d_name[0] != '.' && strcmp(entry->d_name, "topic") != 0 &&
-		    strcmp(entry->d_name, "join") != 0)
-			unlinkat(dirfd(directory), entry->d_name, 0);
-	if (directory)
-		closedir(directory);
 }
 
 static int make_file(uint64_t begin)
@@ -365,7 +347,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		receive_all(&input);
 		look_through(false);
 	}
-	clear(topic);
-	clear(half);
+	fuzz_clear_in(topic);
+	fuzz_clear_in(half);
 	return 0;
 }

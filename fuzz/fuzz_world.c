@@ -14,22 +14,59 @@
 static char topic_path[256];
 static uint8_t generation[AYREI_GENERATION_BYTES];
 
+/* What fuzz_end() removes. */
+static const char *to_remove[4];
+static size_t remove_count;
+
 void check_failed(const char *file, int line, const char *expression)
 {
 	fprintf(stderr, "%s:%d: not so: %s\n", file, line, expression);
+	/* libFuzzer ends without what stands in atexit(3). */
+	fuzz_end();
 	abort();
 }
 
 /* --- the topic --- */
 
+void fuzz_clear_in(const char *path)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+
+	while (directory && (entry = readdir(directory)))
+		if (entry->d_name[0] != '.' && strcmp(entry->d_name, "topic") != 0 &&
+		    strcmp(entry->d_name, "join") != 0)
+			unlinkat(dirfd(directory), entry->d_name, 0);
+	if (directory)
+		closedir(directory);
+}
+
+static void remove_file(const char *folder, const char *file)
+{
+	char path[PATH_MAX + 8];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, file);
+	unlink(path);
+}
+
+void fuzz_own(const char *path)
+{
+	check(remove_count < sizeof(to_remove) / sizeof(*to_remove));
+	if (remove_count == 0)
+		atexit(fuzz_end);
+	to_remove[remove_count++] = path;
+}
+
 void fuzz_end(void)
 {
-	if (!topic_path[0])
-		return;
-	fuzz_clear();
-	unlink(fuzz_path("topic"));
-	unlink(fuzz_path("join"));
-	rmdir(topic_path);
+	while (remove_count > 0) {
+		const char *path = to_remove[--remove_count];
+
+		fuzz_clear_in(path);
+		remove_file(path, "topic");
+		remove_file(path, "join");
+		rmdir(path);
+	}
 }
 
 const char *fuzz_topic(void)
@@ -43,7 +80,7 @@ const char *fuzz_topic(void)
 	snprintf(topic_path, sizeof(topic_path), "%s/ayre-fuzz-%d", folder ? folder : "/dev/shm",
 	         getpid());
 	check(ayre_topic_create(&options, topic_path, NULL) == 1);
-	atexit(fuzz_end);
+	fuzz_own(topic_path);
 	fd = open(fuzz_path("topic"), O_RDONLY | O_CLOEXEC);
 	check(pread(fd, generation, sizeof(generation),
 	            offsetof(struct ayrei_topic_layout, generation)) == sizeof(generation));
@@ -87,15 +124,7 @@ int fuzz_put_bell(const char *file)
 
 void fuzz_clear(void)
 {
-	DIR *directory = opendir(fuzz_topic());
-	struct dirent *entry;
-
-	while (directory && (entry = readdir(directory)))
-		if (entry->d_name[0] != '.' && strcmp(entry->d_name, "topic") != 0 &&
-		    strcmp(entry->d_name, "join") != 0)
-			unlinkat(dirfd(directory), entry->d_name, 0);
-	if (directory)
-		closedir(directory);
+	fuzz_clear_in(fuzz_topic());
 }
 
 /* --- images --- */
