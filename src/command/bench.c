@@ -41,14 +41,22 @@ struct bench_options {
 };
 
 static const struct command_option bench_table[] = {
-	{"directory", OPTION_TEXT, "DIR", offsetof(struct bench_options, directory),
+	{"directory", OPTION_DIRECTORY, "DIR", offsetof(struct bench_options, directory),
          "where files are made; TMPDIR, or /var/tmp, if not given"},
 	{"json", OPTION_FLAG, NULL, offsetof(struct bench_options, json), "one JSON document"},
-	{"plot", OPTION_TEXT, "FILE.svg", offsetof(struct bench_options, plot),
+	{"plot", OPTION_FILE, "FILE.svg", offsetof(struct bench_options, plot),
          "also draw it, into this file"},
 	{"quick", OPTION_FLAG, NULL, offsetof(struct bench_options, quick),
          "a few seconds: smaller files, fewer rounds, wider spread"},
 };
+
+/* Names of benchmarks, as operands. */
+static const char *bench_word(size_t index)
+{
+	if (index == 0)
+		return "all";
+	return index <= BENCH_COUNT ? benches[index - 1].name : NULL;
+}
 
 /* Of "topic/stream_48" the benchmark's name is what is before the slash. */
 static bool is_of(const char *name, const char *bench)
@@ -209,6 +217,8 @@ const struct command bench_command = {
 	.options = bench_table,
 	.option_count = COUNT_OF(bench_table),
 	.most_operands = -1,
+	.operand_kinds = {OPERAND_WORD, OPERAND_WORD},
+	.operand_word = bench_word,
 	.run = run_bench,
 	.values_bytes = sizeof(struct bench_options),
 };

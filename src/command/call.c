@@ -16,11 +16,17 @@
 /* Of request and reply. */
 #define BYTES_MAX (UINT64_C(64) << 20)
 
+enum report_form {
+	REPORT_TEXT = 1, /* also if not given */
+	REPORT_JSON,
+};
+
 struct call_options {
 	struct size_option memory;
 	struct duration_option cpu, timeout;
-	struct list_option read, without;
-	const char *report;
+	struct list_option read;
+	uint32_t without; /* enum ayre_layer */
+	uint32_t report;  /* enum report_form */
 };
 
 static const struct command_option call_table[] = {
@@ -30,12 +36,12 @@ static const struct command_option call_table[] = {
          "processor time, in whole seconds (no limit)"},
 	{"timeout", OPTION_DURATION, "TIME", offsetof(struct call_options, timeout),
          "end it when the call takes so long: 250ms, 2s, 1m (10s)"},
-	{"read", OPTION_LIST, "PATH", offsetof(struct call_options, read),
+	{"read", OPTION_PATHS, "PATH", offsetof(struct call_options, read),
          "can be read while the module is loaded; several times"},
-	{"without", OPTION_LIST, "LAYER", offsetof(struct call_options, without),
+	{"without", OPTION_LAYERS, "LAYER", offsetof(struct call_options, without),
          "this layer is done without; several times"},
-	{"report", OPTION_TEXT, "FORM", offsetof(struct call_options, report),
-         "how it died, on standard error: text (the default) or json"},
+	{"report", OPTION_CHOICE, "text|json", offsetof(struct call_options, report),
+         "how it died, on standard error (text)"},
 };
 
 /* A limit of nothing is none at all, and no limit is another matter. */
@@ -47,23 +53,6 @@ static int check(const struct call_options *given)
 		return output_usage("--cpu: nothing runs without any");
 	if (given->timeout.given && given->timeout.ns == 0)
 		return output_usage("--timeout: nothing runs without any");
-	if (given->report && strcmp(given->report, "text") != 0 &&
-	    strcmp(given->report, "json") != 0)
-		return output_usage("--report: '%s' is neither text nor json", given->report);
-	return EXIT_DONE;
-}
-
-static int find_layers(const struct list_option *list, uint32_t *ret_layers)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		int layer = ayre_layer_by_name(list->texts[i]);
-
-		if (layer < 0)
-			return output_usage("--without: '%s' is no layer ('ayre worker posture' "
-			                    "shows them)",
-			                    list->texts[i]);
-		*ret_layers |= (uint32_t)layer;
-	}
 	return EXIT_DONE;
 }
 
@@ -128,6 +117,7 @@ static int run_call(void *values, int operand_count, char **operands)
 		.timeout_ns = given->timeout.ns,
 		.reads = given->read.texts,
 		.read_count = given->read.count,
+		.without = given->without,
 		/* There is one call. */
 		.spares = AYRE_WORKER_NONE,
 	};
@@ -137,16 +127,13 @@ static int run_call(void *values, int operand_count, char **operands)
 	int result = check(given);
 
 	(void)operand_count;
-	if (result == EXIT_DONE)
-		result = find_layers(&given->without, &options.without);
 	if (result != EXIT_DONE)
 		return result;
 	if (ayre_worker_open(&options, operands[0], &worker, &error) < 0)
 		return open_failed(&error);
 	result = read_request(&request);
 	if (result == EXIT_DONE) {
-		result = call(worker, operands[1], &request,
-		              given->report && strcmp(given->report, "json") == 0);
+		result = call(worker, operands[1], &request, given->report == REPORT_JSON);
 		free(request.bytes);
 	}
 	ayre_worker_close(worker);
@@ -157,13 +144,14 @@ const struct command call_command = {
 	.verb = "call",
 	.summary = "Call a function of a module, in a process that has nothing else",
 	.synopsis = "MODULE.so FUNCTION [--memory SIZE] [--cpu TIME] [--timeout TIME]\n"
-		    "       [--read PATH]... [--without LAYER]... [--report FORM]",
+		    "       [--read PATH]... [--without LAYER]... [--report text|json]",
 	.examples = "  ayre call ./upper.so upper < letter\n"
 		    "  ayre call ./png.so decode --memory 256M --timeout 2s < in.png > pixels\n",
 	.options = call_table,
 	.option_count = COUNT_OF(call_table),
 	.least_operands = 2,
 	.most_operands = 2,
+	.operand_kinds = {OPERAND_FILE, OPERAND_TEXT},
 	.run = run_call,
 	.values_bytes = sizeof(struct call_options),
 };

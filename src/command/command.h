@@ -19,13 +19,27 @@ enum exit_code {
 };
 
 enum option_kind {
-	OPTION_FLAG,     /* bool */
-	OPTION_SIZE,     /* struct size_option */
-	OPTION_MODE,     /* uint32_t, 0: not given */
-	OPTION_TEXT,     /* const char *, NULL: not given */
-	OPTION_DURATION, /* struct duration_option */
-	OPTION_COUNT,    /* struct count_option */
-	OPTION_LIST,     /* struct list_option: may be given several times */
+	OPTION_FLAG,      /* bool */
+	OPTION_SIZE,      /* struct size_option */
+	OPTION_MODE,      /* uint32_t, 0: not given */
+	OPTION_TEXT,      /* const char *, NULL: not given */
+	OPTION_FILE,      /* the same: a file's path */
+	OPTION_DIRECTORY, /* the same: a directory's */
+	OPTION_DURATION,  /* struct duration_option */
+	OPTION_COUNT,     /* struct count_option */
+	OPTION_CHOICE,    /* uint32_t: which word of the argument, from 1; 0: not given */
+	OPTION_PATHS,     /* struct list_option: may be given several times */
+	OPTION_LAYERS,    /* uint32_t: those of enum ayre_layer; may be given several times */
+};
+
+/* What a word that is no option stands for. */
+enum operand_kind {
+	OPERAND_TEXT, /* anything */
+	OPERAND_FILE,
+	OPERAND_SEGMENT,
+	OPERAND_TOPIC,
+	OPERAND_WORD,     /* one of operand_word() */
+	OPERAND_PIPELINE, /* programs and their arguments, from here on */
 };
 
 /* What an option's value is stored in, where "not given" has to be told from zero. */
@@ -54,10 +68,13 @@ struct list_option {
 struct command_option {
 	const char *name; /* without the dashes */
 	enum option_kind kind;
-	const char *argument; /* its name in the help; NULL for a flag */
-	size_t offset;        /* in the command's struct of options */
+	/* Its name in the help; NULL for a flag. Of several between bars, those in small letters stand for themselves. */
+	const char *argument;
+	size_t offset; /* in the command's struct of options */
 	const char *help;
 };
+
+#define OPERAND_KINDS 2
 
 struct command {
 	const char *noun; /* NULL: the verb stands alone */
@@ -69,6 +86,9 @@ struct command {
 	size_t option_count;
 	int least_operands, most_operands; /* most < 0: any number */
 	bool operands_end_options;         /* what follows the first operand is not ours to parse */
+	/* What the operands are, in order; the last is also that of all others. */
+	enum operand_kind operand_kinds[OPERAND_KINDS];
+	const char *(*operand_word)(size_t index); /* of OPERAND_WORD; NULL beyond the last */
 	/* values: the zeroed struct that the options point into. Returns an exit code. */
 	int (*run)(void *values, int operand_count, char **operands);
 	size_t values_bytes;

@@ -94,6 +94,7 @@ const struct command fifo_create_command = {
 	.option_count = COUNT_OF(create_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_FILE},
 	.run = run_create,
 	.values_bytes = sizeof(struct fifo_options),
 };
@@ -175,6 +176,7 @@ const struct command fifo_read_command = {
 	.option_count = COUNT_OF(timeout_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_FILE},
 	.run = run_read,
 	.values_bytes = sizeof(struct fifo_options),
 };
@@ -267,6 +269,7 @@ const struct command fifo_write_command = {
 	.option_count = COUNT_OF(timeout_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_FILE},
 	.run = run_write,
 	.values_bytes = sizeof(struct fifo_options),
 };
@@ -292,5 +295,6 @@ const struct command fifo_remove_command = {
 	.examples = "  ayre fifo remove /tmp/requests\n",
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_FILE},
 	.run = run_remove,
 };

@@ -152,6 +152,7 @@ const struct command gc_command = {
 	.options = gc_table,
 	.option_count = COUNT_OF(gc_table),
 	.most_operands = -1,
+	.operand_kinds = {OPERAND_TOPIC, OPERAND_TOPIC},
 	.run = run_gc,
 	.values_bytes = sizeof(struct gc_options),
 };

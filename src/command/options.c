@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ayre/worker.h>
+
 #include "command/output.h"
 
 #define OPTIONS_MAX  16
@@ -99,6 +101,43 @@ static bool parse_mode(const char *text, uint32_t *ret_mode)
 	return true;
 }
 
+/* Which of the words between bars, from 1; 0: none. */
+static uint32_t find_choice(const char *words, const char *text)
+{
+	size_t length = strlen(text);
+	uint32_t number = 1;
+
+	for (;;) {
+		size_t word_length = strcspn(words, "|");
+
+		if (word_length == length && strncmp(words, text, length) == 0)
+			return number;
+		if (!words[word_length])
+			return 0;
+		words += word_length + 1;
+		number++;
+	}
+}
+
+static int store_choice(const struct command_option *option, const char *text, uint32_t *place)
+{
+	*place = find_choice(option->argument, text);
+	if (*place)
+		return EXIT_DONE;
+	return output_usage("--%s: '%s' is not one of %s", option->name, text, option->argument);
+}
+
+static int store_layer(const struct command_option *option, const char *text, uint32_t *place)
+{
+	int layer = ayre_layer_by_name(text);
+
+	if (layer < 0)
+		return output_usage("--%s: '%s' is no layer ('ayre worker posture' shows them)",
+		                    option->name, text);
+	*place |= (uint32_t)layer;
+	return EXIT_DONE;
+}
+
 static int store(const struct command_option *option, char *text, void *values)
 {
 	void *place = (char *)values + option->offset;
@@ -112,9 +151,15 @@ static int store(const struct command_option *option, char *text, void *values)
 		*(bool *)place = true;
 		return EXIT_DONE;
 	case OPTION_TEXT:
+	case OPTION_FILE:
+	case OPTION_DIRECTORY:
 		*(const char **)place = text;
 		return EXIT_DONE;
-	case OPTION_LIST:
+	case OPTION_CHOICE:
+		return store_choice(option, text, place);
+	case OPTION_LAYERS:
+		return store_layer(option, text, place);
+	case OPTION_PATHS:
 		if (list->count == LIST_MAX)
 			return output_usage("--%s: given more than %d times", option->name,
 			                    LIST_MAX);

@@ -280,6 +280,7 @@ const struct command pub_command = {
 	.option_count = COUNT_OF(pub_table),
 	.least_operands = 1,
 	.most_operands = -1,
+	.operand_kinds = {OPERAND_TOPIC, OPERAND_TEXT},
 	.run = run_pub,
 	.values_bytes = sizeof(struct pub_options),
 };

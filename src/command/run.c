@@ -27,7 +27,8 @@ struct run_options {
 	struct duration_option timeout, kill_after;
 	struct size_option pipe_size;
 	bool meter, strict;
-	const char *report, *report_file;
+	uint32_t report; /* enum run_report_format */
+	const char *report_file;
 	const char *input, *output, *append, *tee;
 };
 
@@ -38,17 +39,17 @@ static const struct command_option run_table[] = {
          "how long after TERM comes KILL (1s)"},
 	{"meter", OPTION_FLAG, NULL, offsetof(struct run_options, meter),
          "what each stage is doing, and which one holds the rest up"},
-	{"report", OPTION_TEXT, "FORMAT", offsetof(struct run_options, report),
-         "how it went, to standard error: text or json"},
-	{"report-file", OPTION_TEXT, "FILE", offsetof(struct run_options, report_file),
+	{"report", OPTION_CHOICE, "text|json", offsetof(struct run_options, report),
+         "how it went, to standard error"},
+	{"report-file", OPTION_FILE, "FILE", offsetof(struct run_options, report_file),
          "the report goes there"},
-	{"input", OPTION_TEXT, "FILE", offsetof(struct run_options, input),
+	{"input", OPTION_FILE, "FILE", offsetof(struct run_options, input),
          "what the first stage reads"},
-	{"output", OPTION_TEXT, "FILE", offsetof(struct run_options, output),
+	{"output", OPTION_FILE, "FILE", offsetof(struct run_options, output),
          "where the last stage writes"},
-	{"append", OPTION_TEXT, "FILE", offsetof(struct run_options, append),
+	{"append", OPTION_FILE, "FILE", offsetof(struct run_options, append),
          "likewise, to the end of the file"},
-	{"tee", OPTION_TEXT, "FILE", offsetof(struct run_options, tee),
+	{"tee", OPTION_FILE, "FILE", offsetof(struct run_options, tee),
          "a copy of what the last stage writes"},
 	{"pipe-size", OPTION_SIZE, "SIZE", offsetof(struct run_options, pipe_size),
          "wanted size of each pipe (256K)"},
@@ -70,20 +71,13 @@ struct run {
 
 /* --- the command line --- */
 
-static int check_report(const struct run_options *given, struct run_report *report)
+static void choose_report(const struct run_options *given, struct run_report *report)
 {
-	const char *format = given->report;
-
 	report->fd = STDERR_FILENO;
 	report->name = "standard error";
-	report->format = RUN_REPORT_NONE;
-	if (format ? strcmp(format, "text") == 0 : given->report_file != NULL)
+	report->format = given->report;
+	if (report->format == RUN_REPORT_NONE && given->report_file)
 		report->format = RUN_REPORT_TEXT;
-	else if (format && strcmp(format, "json") == 0)
-		report->format = RUN_REPORT_JSON;
-	else if (format)
-		return output_usage("--report: '%s' is not a format (text or json)", format);
-	return EXIT_DONE;
 }
 
 static int check_options(const struct run_options *given, struct run_report *report)
@@ -94,7 +88,8 @@ static int check_options(const struct run_options *given, struct run_report *rep
 		return output_usage("--timeout: there has to be some time");
 	if (given->pipe_size.given && given->pipe_size.bytes == 0)
 		return output_usage("--pipe-size: a pipe has 1 byte or more");
-	return check_report(given, report);
+	choose_report(given, report);
+	return EXIT_DONE;
 }
 
 static bool is_separator(const char *word)
@@ -449,6 +444,7 @@ const struct command run_command = {
 	.option_count = COUNT_OF(run_table),
 	.most_operands = -1,
 	.operands_end_options = true,
+	.operand_kinds = {OPERAND_PIPELINE, OPERAND_PIPELINE},
 	.run = run_run,
 	.values_bytes = sizeof(struct run_options),
 };

@@ -146,6 +146,7 @@ const struct command segment_create_command = {
 	.option_count = COUNT_OF(create_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_SEGMENT},
 	.run = run_create,
 	.values_bytes = sizeof(struct create_options),
 };
@@ -219,6 +220,7 @@ const struct command segment_resize_command = {
 	.examples = "  ayre segment resize file:/tmp/table 128M\n",
 	.least_operands = 2,
 	.most_operands = 2,
+	.operand_kinds = {OPERAND_SEGMENT},
 	.run = run_resize,
 };
 
@@ -280,6 +282,7 @@ const struct command segment_sync_command = {
 	.option_count = COUNT_OF(sync_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_SEGMENT},
 	.run = run_sync,
 	.values_bytes = sizeof(struct sync_options),
 };
@@ -305,5 +308,6 @@ const struct command segment_remove_command = {
 	.examples = "  ayre segment remove greeting\n",
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_SEGMENT},
 	.run = run_remove,
 };

@@ -16,13 +16,13 @@
 
 struct list_options {
 	bool json;
-	const char *backing;
+	uint32_t backing; /* enum ayre_backing */
 };
 
 static const struct command_option list_table[] = {
 	{"json", OPTION_FLAG, NULL, offsetof(struct list_options, json), "one JSON document"},
-	{"backing", OPTION_TEXT, "BACKING", offsetof(struct list_options, backing),
-         "only sysv, shm, file or memfd"},
+	{"backing", OPTION_CHOICE, "sysv|shm|file|memfd", offsetof(struct list_options, backing),
+         "only these"},
 };
 
 static const struct command_option show_table[] = {
@@ -188,31 +188,18 @@ static int print_list(const struct ayre_segment_list *list)
 	return EXIT_DONE;
 }
 
-static int find_backing(const char *word, uint32_t *ret_backings)
-{
-	*ret_backings = 0;
-	if (!word)
-		return EXIT_DONE;
-	for (size_t i = 1; i < COUNT_OF(backing_names); i++)
-		if (strcmp(word, backing_names[i]) == 0)
-			*ret_backings = 1u << i;
-	if (*ret_backings)
-		return EXIT_DONE;
-	return output_usage("--backing: '%s' is not one of sysv, shm, file, memfd", word);
-}
-
 static int run_list(void *values, int operand_count, char **operands)
 {
 	const struct list_options *given = values;
 	struct ayre_segment_list_options options = {.size = sizeof(options)};
 	struct ayre_segment_list *list;
 	struct ayre_error error;
-	int result = find_backing(given->backing, &options.backings);
+	int result;
 
 	(void)operand_count;
 	(void)operands;
-	if (result != EXIT_DONE)
-		return result;
+	if (given->backing)
+		options.backings = 1u << given->backing;
 	if (ayre_segment_list_new(&options, &list, &error) < 0)
 		return output_error(&error);
 	result = given->json ? print_list_json(list) : print_list(list);
@@ -323,6 +310,7 @@ const struct command segment_show_command = {
 	.option_count = COUNT_OF(show_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_SEGMENT},
 	.run = run_show,
 	.values_bytes = sizeof(struct list_options),
 };

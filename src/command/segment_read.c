@@ -290,6 +290,7 @@ const struct command segment_read_command = {
 	.option_count = COUNT_OF(read_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_SEGMENT},
 	.run = run_read,
 	.values_bytes = sizeof(struct read_options),
 };

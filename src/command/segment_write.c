@@ -175,6 +175,7 @@ const struct command segment_write_command = {
 	.option_count = COUNT_OF(write_table),
 	.least_operands = 1,
 	.most_operands = 2,
+	.operand_kinds = {OPERAND_SEGMENT},
 	.run = run_write,
 	.values_bytes = sizeof(struct write_options),
 };

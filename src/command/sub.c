@@ -39,8 +39,8 @@ struct sub_options {
 };
 
 static const struct command_option sub_table[] = {
-	{"from", OPTION_TEXT, "WHERE", offsetof(struct sub_options, from),
-         "next, oldest, a number, or a time: 2026-11-26T12:00:00 (local), ...Z, @SECONDS"},
+	{"from", OPTION_TEXT, "next|oldest|WHERE", offsetof(struct sub_options, from),
+         "or a number, or a time: 2026-11-26T12:00:00 (local), ...Z, @SECONDS"},
 	{"count", OPTION_COUNT, "N", offsetof(struct sub_options, count),
          "end after so many messages"},
 	{"until-closed", OPTION_FLAG, NULL, offsetof(struct sub_options, until_closed),
@@ -472,6 +472,7 @@ const struct command sub_command = {
 	.option_count = COUNT_OF(sub_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_TOPIC},
 	.run = run_sub,
 	.values_bytes = sizeof(struct sub_options),
 };

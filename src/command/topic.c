@@ -15,7 +15,8 @@
 struct create_options {
 	struct size_option size, extent, retain_bytes;
 	bool lossy, exclusive, durable;
-	const char *tag, *sync;
+	const char *tag;
+	uint32_t sync; /* enum ayre_topic_sync */
 	uint32_t mode;
 	struct duration_option retain_age;
 };
@@ -27,7 +28,7 @@ static const struct command_option create_table[] = {
          "publishers wait for nobody: who is slow misses messages"},
 	{"durable", OPTION_FLAG, NULL, offsetof(struct create_options, durable),
          "fail unless the path is on a disk"},
-	{"sync", OPTION_TEXT, "WHEN", offsetof(struct create_options, sync),
+	{"sync", OPTION_CHOICE, "none|group|each", offsetof(struct create_options, sync),
          "on a disk, messages are safe: none (some time), group (when asked for), each (group)"},
 	{"extent", OPTION_SIZE, "SIZE", offsetof(struct create_options, extent),
          "on a disk: bytes in one file of a publisher's log (64M)"},
@@ -43,28 +44,9 @@ static const struct command_option create_table[] = {
          "fail if it is there already"},
 };
 
-static const char *const sync_names[] = {
-	[AYRE_TOPIC_SYNC_NONE] = "none",
-	[AYRE_TOPIC_SYNC_GROUP] = "group",
-	[AYRE_TOPIC_SYNC_EACH] = "each",
-};
-
-/* UINT32_MAX: it is none of them. */
-static uint32_t parse_sync(const char *text)
-{
-	if (!text)
-		return AYRE_TOPIC_SYNC_DEFAULT;
-	for (uint32_t i = AYRE_TOPIC_SYNC_NONE; i < COUNT_OF(sync_names); i++)
-		if (strcmp(text, sync_names[i]) == 0)
-			return i;
-	return UINT32_MAX;
-}
-
 /* What only a topic on a disk has. */
 static int check_durable(const struct create_options *given)
 {
-	if (parse_sync(given->sync) == UINT32_MAX)
-		return output_usage("--sync: '%s' is none of none, group, each", given->sync);
 	if (given->extent.given && given->extent.bytes == 0)
 		return output_usage("--extent: an extent has 1 byte or more");
 	if (given->retain_bytes.given && given->retain_bytes.bytes == 0)
@@ -102,7 +84,7 @@ static int run_create(void *values, int operand_count, char **operands)
 		.mode = given->mode,
 		.ring_bytes = given->size.bytes,
 		.tag = given->tag,
-		.sync = parse_sync(given->sync),
+		.sync = given->sync,
 		.extent_bytes = given->extent.bytes,
 		.retain_bytes = given->retain_bytes.bytes,
 		.retain_age_ns = given->retain_age.ns,
@@ -139,6 +121,7 @@ const struct command topic_create_command = {
 	.option_count = COUNT_OF(create_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_TOPIC},
 	.run = run_create,
 	.values_bytes = sizeof(struct create_options),
 };
@@ -176,6 +159,7 @@ const struct command topic_remove_command = {
 	.option_count = COUNT_OF(remove_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_TOPIC},
 	.run = run_remove,
 	.values_bytes = sizeof(struct remove_options),
 };

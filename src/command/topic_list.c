@@ -267,6 +267,7 @@ const struct command topic_show_command = {
 	.option_count = COUNT_OF(json_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_TOPIC},
 	.run = run_show,
 	.values_bytes = sizeof(struct list_options),
 };

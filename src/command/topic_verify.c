@@ -210,6 +210,7 @@ const struct command topic_verify_command = {
 	.option_count = COUNT_OF(verify_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_TOPIC},
 	.run = run_verify,
 	.values_bytes = sizeof(struct check_options),
 };
@@ -230,6 +231,7 @@ const struct command topic_repair_command = {
 	.option_count = COUNT_OF(repair_table),
 	.least_operands = 1,
 	.most_operands = 1,
+	.operand_kinds = {OPERAND_TOPIC},
 	.run = run_repair,
 	.values_bytes = sizeof(struct check_options),
 };

@@ -101,7 +101,7 @@ deaths() {
   [[ "$stderr" == 'ayre: call: something is missing: MODULE.so FUNCTION '* ]]
   fails 2 'one word too many' ayre call "$functions" echo more </dev/null
   fails 2 'no layer' ayre call "$functions" echo --without roof </dev/null
-  fails 2 'neither text nor json' ayre call "$functions" echo --report xml </dev/null
+  fails 2 "'xml' is not one of text|json" ayre call "$functions" echo --report xml </dev/null
   fails 2 'nothing runs' ayre call "$functions" echo --memory 0 </dev/null
   fails 2 'nothing runs' ayre call "$functions" echo --cpu 0s </dev/null
   fails 2 'nothing runs' ayre call "$functions" echo --timeout 0s </dev/null

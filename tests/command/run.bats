@@ -244,7 +244,7 @@ as_that_user() {
 
 @test "options that cannot be: exit 2, and nothing runs" {
   fails 2 "--output and --append" ayre run --output a --append b touch x
-  fails 2 "'xml' is not a format" ayre run --report xml touch x
+  fails 2 "'xml' is not one of text|json" ayre run --report xml touch x
   fails 2 "--bogus: unknown option" ayre run --bogus touch x
   fails 2 "--timeout: it takes a value" ayre run --timeout
   for word in '' 5 s -1s +1s 1.5s 1S '1 s' 1d 0x1s 9223372036854775808us 99999999999999999h; do

@@ -91,7 +91,7 @@ start_publisher() {
 }
 
 @test "create: what can never be" {
-  fails 2 "--sync: 'often' is none of none, group, each" ayre topic create t --sync often
+  fails 2 "--sync: 'often' is not one of none|group|each" ayre topic create t --sync often
   fails 2 "an extent has 1 byte or more" ayre topic create t --extent 0
   fails 2 "--retain-bytes: 1 byte or more" ayre topic create t --retain-bytes 0
   fails 2 "--retain-age: more than nothing" ayre topic create t --retain-age 0s

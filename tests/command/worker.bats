@@ -178,7 +178,7 @@ some_get_out() {
   [ "${lines[1]}" = "full           confined: 1 attempts, 0 got out, 0 killed" ]
   run ayre worker selftest --tier full --attempt tcp-connect
   [ "${lines[0]}" = "full           network: tcp-connect: killed by SIGSYS" ]
-  fails 2 "no such tier" ayre worker selftest --tier half
+  fails 2 "'half' is not one of full|no-namespaces|" ayre worker selftest --tier half
   fails 1 "No such file or directory" ayre worker selftest --tier full --attempt dig
   fails 2 "one word too many" ayre worker selftest x
 }
