@@ -5,15 +5,15 @@
 
 # What a bare Debian 12 needs. The C library's and the sanitizers' files come with gcc.
 debian_build='gcc libc6-dev meson ninja-build pkgconf libjansson-dev libseccomp-dev libxxhash-dev'
-debian_test='g++ libcmocka-dev liblmdb-dev libsqlite3-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libcairo2-dev fonts-dejavu-core bats bubblewrap mandoc musl-tools jq python3 e2fsprogs xfsprogs libfuse3-dev mount util-linux procps'
+debian_test='g++ libcmocka-dev liblmdb-dev libsqlite3-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libcairo2-dev fonts-dejavu-core bats bubblewrap mandoc musl-tools jq python3 e2fsprogs xfsprogs libfuse3-dev mount util-linux procps zsh fish'
 debian_fuzz='clang-14 libclang-rt-14-dev'
 debian_models='spin gcc libc6-dev'
 # The same elsewhere, by those who know the names; not tested by us.
 fedora_build='gcc glibc-devel meson ninja-build pkgconf-pkg-config jansson-devel libseccomp-devel xxhash-devel'
-fedora_test='gcc-c++ libcmocka-devel lmdb-devel sqlite-devel libpng-devel libjpeg-turbo-devel libwebp-devel cairo-devel dejavu-sans-fonts bats bubblewrap python3 mandoc jq e2fsprogs xfsprogs fuse3-devel util-linux procps-ng libasan libubsan libtsan'
+fedora_test='gcc-c++ libcmocka-devel lmdb-devel sqlite-devel libpng-devel libjpeg-turbo-devel libwebp-devel cairo-devel dejavu-sans-fonts bats bubblewrap python3 mandoc jq e2fsprogs xfsprogs fuse3-devel util-linux procps-ng zsh fish libasan libubsan libtsan'
 fedora_fuzz='clang compiler-rt'
 arch_build='gcc meson ninja pkgconf jansson libseccomp xxhash'
-arch_test='cmocka lmdb sqlite libpng libjpeg-turbo libwebp cairo ttf-dejavu bats bubblewrap python mandoc jq e2fsprogs xfsprogs fuse3 util-linux procps-ng'
+arch_test='cmocka lmdb sqlite libpng libjpeg-turbo libwebp cairo ttf-dejavu bats bubblewrap python mandoc jq e2fsprogs xfsprogs fuse3 util-linux procps-ng zsh fish'
 arch_fuzz='clang compiler-rt'
 
 say() {

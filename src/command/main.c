@@ -47,6 +47,7 @@ const struct command *const commands[] = {
 	&worker_selftest_command,
 	&bench_command,
 	&gc_command,
+	&completion_command,
 	NULL,
 };
 

@@ -69,6 +69,9 @@ verdict 'the installed command runs' "$([ "$said" = "ayre $version" ] || echo "$
 for helper in ayre-zygote ayre-bench.so; do
   verdict "$helper is installed" "$([ -n "$(find "$work/tree" -path "*/libexec/$helper")" ] || echo 'it is missing')"
 done
+for script in bash-completion/completions/ayre fish/vendor_completions.d/ayre.fish zsh/site-functions/_ayre; do
+  verdict "$script is installed" "$([ -s "$(find "$work/tree" -path "*/share/$script")" ] || echo 'it is missing')"
+done
 for page in man1/ayre.1 man3/ayre_segment.3 man3/ayre_segment_open.3 man7/ayre.7; do
   verdict "$page is installed" \
     "$([ -n "$(find "$work/tree" -path "*/man/$page")" ] || echo 'it is missing')"
