@@ -61,6 +61,8 @@ try 'a program against the shared library' $(pkg-config --cflags --libs ayre) $s
 try 'a program against the static library' $(pkg-config --cflags ayre) \
   "$(find "$work/tree" -name libayre.a)" -pthread $sanitize
 
+verdict 'a program needs no package but this' "$(pkg-config --print-requires --print-requires-private ayre)"
+
 command=$(find "$work/tree" -path '*/bin/ayre')
 version=$(sed -n 's/.*AYRE_VERSION "\(.*\)"/\1/p' "$root/include/ayre/version.h")
 said=$("$command" --version 2>&1) || said="$said (failed)"
