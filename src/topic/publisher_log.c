@@ -14,23 +14,6 @@
 
 /* --- taking --- */
 
-/* So many logs are tried before a new one is made. */
-#define TRIES 64u
-
-struct search {
-	uint64_t ids[TRIES];
-	size_t count;
-};
-
-static int collect(const struct ayrei_log_name *name, void *context)
-{
-	struct search *search = context;
-
-	if (!name->is_extent && search->count < TRIES)
-		search->ids[search->count++] = name->id;
-	return 0;
-}
-
 /* With its ring, if that is there and agrees with it. 1: taken; 0: there is none; or a negative errno. */
 static int go_on(struct ayre_publisher *publisher, struct ayre_error *error)
 {
@@ -119,22 +102,36 @@ static int create(struct ayre_publisher *publisher, void *context)
 	return ayrei_journal_create(&publisher->journal, &publisher->topic, &publisher->lane);
 }
 
+struct search {
+	struct ayre_publisher *publisher;
+	struct ayre_error *error;
+	bool is_taken;
+};
+
+static int try_next(const struct ayrei_log_name *name, void *context)
+{
+	struct search *search = context;
+	int result;
+
+	if (name->is_extent || search->is_taken)
+		return 0;
+	result = try_log(search->publisher, name->id, search->error);
+	search->is_taken = result == 1;
+	return result < 0 ? result : 0;
+}
+
 int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error *error)
 {
 	const struct ayrei_new_lane fresh = {.finish = create};
-	struct search search = {.count = 0};
-	int result = ayrei_log_visit(&publisher->topic, collect, &search);
+	struct search search = {publisher, error, false};
+	int result;
 
 	publisher->checks = true;
+	result = ayrei_log_visit(&publisher->topic, try_next, &search);
 	if (result < 0)
-		return ayrei_fail(error, result, "look", publisher->topic.label, NULL);
-	for (size_t i = 0; i < search.count; i++) {
-		result = try_log(publisher, search.ids[i], error);
-		if (result < 0)
-			return ayrei_fail(error, result, "log", publisher->topic.label, NULL);
-		if (result == 1)
-			return 0;
-	}
+		return ayrei_fail(error, result, "log", publisher->topic.label, NULL);
+	if (search.is_taken)
+		return 0;
 	result = ayrei_publisher_make_lane(publisher, &fresh, error);
 	publisher->was_closed = true;
 	return result;
