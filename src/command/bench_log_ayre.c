@@ -11,7 +11,10 @@
 
 #define BATCH 512
 
-/* Of one whose thread flushes: the publisher goes on meanwhile, as far as there is room. */
+/*
+ * Of one whose thread flushes: the publisher goes on meanwhile, as far as there is room. Where nothing is flushed the
+ * ring is as large as that of a topic in memory, for a larger one fits into no cache that is near.
+ */
 #define THREADED_RING ((uint64_t)4 << 20)
 
 struct topic_log {
@@ -26,7 +29,9 @@ static int open_topic(const struct log_store_options *options, uint32_t sync, ui
 	const struct ayre_topic_options topic = {
 		.size = sizeof(topic),
 		.sync = sync,
-		.ring_bytes = flags & AYRE_PUBLISHER_THREAD ? THREADED_RING : 0,
+		.ring_bytes = sync == AYRE_TOPIC_SYNC_GROUP && flags & AYRE_PUBLISHER_THREAD
+	                              ? THREADED_RING
+	                              : 0,
 	};
 	const struct ayre_publisher_options publisher = {
 		.size = sizeof(publisher),

@@ -57,9 +57,12 @@ static void refence(struct ayre_publisher *publisher)
 
 void ayrei_publisher_settle(struct ayre_publisher *publisher)
 {
-	publisher->is_plain = !publisher->fenced && !publisher->checks && !publisher->stamps &&
-	                      !publisher->is_reserved && !publisher->was_closed &&
-	                      publisher->look_error == 0;
+	bool simple = !publisher->fenced && !publisher->stamps && !publisher->is_reserved &&
+	              !publisher->was_closed && publisher->look_error == 0;
+
+	publisher->is_plain = simple && !publisher->checks;
+	publisher->is_plain_log =
+		simple && publisher->checks && publisher->journal.sync != AYRE_TOPIC_SYNC_EACH;
 }
 
 void ayrei_publisher_attend(struct ayre_publisher *publisher)
@@ -253,6 +256,45 @@ static int attend_and_return(struct ayre_publisher *publisher)
 }
 
 /*
+ * All lines of the ring are where the journal put its checks in: if that is a thread, on another processor. So far
+ * ahead they are asked for, which takes as long as it takes to write some twenty short messages.
+ */
+#define LOG_AHEAD 2048
+
+/*
+ * The short way in a durable topic where nobody waits for each message to be safe: a place is left for the check, and
+ * whoever carries it is looked at. It is for messages of any size in the ring.
+ */
+__attribute__((noinline)) static int send_in_log(struct ayre_publisher *publisher, const void *data,
+                                                 size_t bytes, int64_t deadline_ns)
+{
+	const uint64_t prefix = sizeof(uint64_t);
+	struct ayrei_lane *lane = &publisher->lane;
+	uint64_t position = lane->position;
+	char *to;
+
+	if (__builtin_expect(!publisher->is_plain_log || bytes > publisher->message_max ||
+	                             !ayrei_lane_fits(lane, bytes + prefix) ||
+	                             ayrei_publisher_failure(publisher) < 0,
+	                     false))
+		return send_any(publisher, data, bytes, deadline_ns);
+	to = ayrei_lane_bytes(lane, position);
+	ayrei_prefetch_write(to + LOG_AHEAD);
+	ayrei_prefetch_write(to + LOG_AHEAD + AYREI_LINE);
+	ayrei_lane_copy(to + prefix, data, bytes);
+	ayrei_lane_commit(lane, ayrei_publisher_mark(publisher, position,
+	                                             ayrei_record_pack((uint32_t)(bytes + prefix),
+	                                                               AYREI_RECORD_MESSAGE, 0)));
+	lane->sequence++;
+	ayrei_fence_compiler();
+	if (__builtin_expect(is_called(publisher), false))
+		ayrei_publisher_attend(publisher);
+	if (publisher->thread)
+		ayrei_journal_thread_nudge(publisher->thread);
+	return 0;
+}
+
+/*
  * The shortest way, for short messages in a stream. What bounds it is not instructions but stores: each
  * line of the ring has to be taken from a reader's cache, and all that is stored meanwhile waits in the
  * store buffer, which has room for some four dozen. So there is no call on this way, no register is
@@ -266,7 +308,8 @@ static inline int send_one(struct ayre_publisher *publisher, const void *data, s
 	if (__builtin_expect(!publisher->is_plain || bytes > AYREI_COPY_SHORT_MAX ||
 	                             !ayrei_lane_fits(lane, bytes),
 	                     false))
-		return send_any(publisher, data, bytes, deadline_ns);
+		return publisher->checks ? send_in_log(publisher, data, bytes, deadline_ns)
+		                         : send_any(publisher, data, bytes, deadline_ns);
 	ayrei_copy_short(ayrei_lane_bytes(lane, lane->position), data, bytes);
 	ayrei_lane_commit(lane, ayrei_record_pack((uint32_t)bytes, AYREI_RECORD_MESSAGE, 0));
 	lane->sequence++;

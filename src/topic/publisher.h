@@ -31,9 +31,10 @@ struct ayre_publisher {
 	struct ayrei_members members;
 	const uint64_t *join; /* the word in `join`; one of our own where nobody can come */
 	uint64_t join_seen;
-	bool is_plain; /* none of the next six, so that the shortest way will do */
-	bool fenced;   /* a full fence follows each message */
-	bool checks;   /* each record has a check, and there is a journal */
+	bool is_plain;     /* none of the next six, so that the shortest way will do */
+	bool is_plain_log; /* likewise in a durable topic, where nobody waits for each to be safe */
+	bool fenced;       /* a full fence follows each message */
+	bool checks;       /* each record has a check, and there is a journal */
 	bool stamps;
 	bool is_reserved;     /* in the ring; a draft is the other way */
 	bool was_closed;      /* the lane's last record says that its publisher closed */
