@@ -23,6 +23,7 @@ static const struct ayrei_lane_layout no_lane;
 void ayrei_source_enter_log(struct ayrei_source *source)
 {
 	source->is_in_log = true;
+	source->known_until = 0;
 	source->reader.ring = (const char *)nothing;
 	source->reader.mask = 0;
 	if (!ayrei_source_layout(source))
@@ -34,10 +35,16 @@ static uint64_t ring_bytes(const struct ayre_subscriber *subscriber)
 	return subscriber->topic.layout.ring_bytes;
 }
 
+static void close_extent(struct ayrei_source *source)
+{
+	source->known_until = 0;
+	ayrei_extent_close(&source->extent);
+}
+
 static void leave_log(const struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
 	source->is_in_log = false;
-	ayrei_extent_close(&source->extent);
+	close_extent(source);
 	ayrei_source_set_reader(source, subscriber->topic.layout.header_bytes,
 	                        ring_bytes(subscriber));
 }
@@ -91,13 +98,14 @@ static void go_to(struct ayre_subscriber *subscriber, struct ayrei_source *sourc
 	}
 	source->reader.position = place->position;
 	source->reader.sequence = place->sequence;
+	source->known_until = 0;
 	source->log_end = 0;
 }
 
 static int open_extent(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                        uint64_t begin)
 {
-	ayrei_extent_close(&source->extent);
+	close_extent(source);
 	return ayrei_extent_open(&source->extent, &subscriber->topic, source->id, begin);
 }
 
@@ -237,7 +245,7 @@ static int stop(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 	if (position != source->extent.begin) {
 		result = ayrei_extent_open(&next, &subscriber->topic, source->id, position);
 		if (result == 0) {
-			ayrei_extent_close(&source->extent);
+			close_extent(source);
 			source->extent = next;
 			return AYREI_AGAIN;
 		}
@@ -276,21 +284,93 @@ bool ayrei_source_is_what_was_sent(const struct ayrei_source *source, uint64_t h
 	return hash == ayrei_hash(message->data, message->bytes);
 }
 
+/*
+ * So far ahead of the record that is hashed its followers are fetched: by itself a processor does that only up to
+ * the end of a page, and each header is waited for.
+ */
+#define AHEAD 8192
+
+/* So much is looked over at once before the first message of it is received. It stays in the nearest cache. */
+#define WINDOW 4096
+
+/* What a walk over records needs of their extent, in registers. */
+struct walk {
+	const char *bytes;
+	uint64_t begin, end, until, key, most;
+};
+
+/* As far as what is there may be received. */
+static struct walk begin_walk(const struct ayre_subscriber *subscriber,
+                              const struct ayrei_source *source)
+{
+	const struct ayrei_extent *extent = &source->extent;
+	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
+	struct walk walk = {
+		.bytes = extent->bytes,
+		.begin = extent->begin,
+		.end = extent->end,
+		.until = extent->end,
+		.key = extent->key,
+		.most = ayrei_record_bytes_max(extent->ring_bytes),
+	};
+
+	if (subscriber->safe_only && layout) {
+		uint64_t safe = ayrei_load_acquire(&layout->safe);
+
+		walk.until = safe < walk.until ? safe : walk.until;
+	}
+	return walk;
+}
+
+/*
+ * The header of the message at a position before the end, if that is one, and in a whole record; 0: look closer.
+ * known_until: what is before it was found whole.
+ */
+static inline uint64_t next_whole(const struct walk *walk, uint64_t known_until, uint64_t position)
+{
+	const char *at = walk->bytes + (position - walk->begin);
+	uint64_t header = ayrei_load_acquire((const void *)at);
+	uint64_t left = walk->end - position - AYREI_RECORD_HEADER;
+
+	ayrei_prefetch_read(at + AHEAD);
+	ayrei_prefetch_read(at + AHEAD + AYREI_LINE);
+	if (!ayrei_record_is_checked_message(header, left < walk->most ? left : walk->most))
+		return 0;
+	return position < known_until || ayrei_record_is_whole_inline(walk->key, position, header,
+	                                                              at + AYREI_RECORD_HEADER)
+	               ? header
+	               : 0;
+}
+
+/* Looks over the messages that come next, so that most of them are received the short way. */
+__attribute__((flatten)) static void look_ahead(const struct ayre_subscriber *subscriber,
+                                                struct ayrei_source *source)
+{
+	struct walk walk = begin_walk(subscriber, source);
+	uint64_t position = source->reader.position, until = position + WINDOW, header;
+
+	if (until > walk.until)
+		until = walk.until;
+	while (position < until && (header = next_whole(&walk, 0, position)) != 0)
+		position = ayrei_record_end(position, (uint32_t)header);
+	source->known_until = position;
+}
+
 /* What is at its position, if it may be received: its header, whole. 0: there is none. */
-static uint64_t next_header(const struct ayre_subscriber *subscriber,
-                            const struct ayrei_source *source)
+static uint64_t next_header(const struct ayrei_source *source)
 {
 	uint64_t position = source->reader.position,
 		 header = ayrei_extent_header(&source->extent, position);
 
-	(void)subscriber;
 	return header && ayrei_extent_is_whole(&source->extent, position, header) ? header : 0;
 }
 
-int ayrei_source_look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
-                             struct ayre_message *message, uint64_t *ret_header)
+/* Whatever is at the position, where nothing is known of it. */
+static int look_closer(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                       struct ayre_message *message, uint64_t *ret_header)
 {
 	int result = try_ring(subscriber, source);
+	const char *bytes;
 	uint64_t header;
 
 	if (result != 0)
@@ -302,13 +382,29 @@ int ayrei_source_look_in_log(struct ayre_subscriber *subscriber, struct ayrei_so
 	result = reach(subscriber, source);
 	if (result != AYREI_FOUND)
 		return result;
-	header = next_header(subscriber, source);
+	look_ahead(subscriber, source);
+	header = ayrei_source_known(source, ring_bytes(subscriber), &bytes);
+	if (!header)
+		header = next_header(source);
 	if (!header)
 		return stop(subscriber, source);
 	*ret_header = header;
 	ayrei_source_describe(source, header,
 	                      ayrei_extent_bytes(&source->extent, source->reader.position),
 	                      message);
+	return AYREI_FOUND;
+}
+
+int ayrei_source_look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
+                             struct ayre_message *message, uint64_t *ret_header)
+{
+	const char *bytes;
+	uint64_t header = ayrei_source_known(source, ring_bytes(subscriber), &bytes);
+
+	if (!header)
+		return look_closer(subscriber, source, message, ret_header);
+	*ret_header = header;
+	ayrei_source_tell(source, header, bytes, source->reader.sequence, message);
 	return AYREI_FOUND;
 }
 
@@ -321,54 +417,29 @@ bool ayrei_source_has_in_log(const struct ayre_subscriber *subscriber,
 	        source->log_end != source->reader.position);
 }
 
-/*
- * So far ahead of the record that is hashed its followers are fetched: by itself a processor does that only up to
- * the end of a page, and each header is waited for.
- */
-#define AHEAD 1024
-
-#define SIMPLE (AYREI_RECORD_MESSAGE | AYREI_RECORD_CHECKED << 8)
-
-/* A message with a check, stamped or not, in a record that lies before the end: it needs no closer look. */
-static inline bool is_simple(uint64_t header, uint64_t most)
-{
-	uint64_t kind = header >> 32 & 0xffff,
-		 prefix = kind == SIMPLE ? sizeof(uint64_t) : 2 * sizeof(uint64_t);
-
-	return (kind == SIMPLE || kind == (SIMPLE | AYREI_RECORD_STAMPED << 8)) &&
-	       (uint32_t)header - prefix <= most - prefix;
-}
-
 /* Each is hashed where it lies; the sums of one and the next overlap, if nothing stands between them. */
 __attribute__((flatten)) size_t ayrei_source_peek_on_in_log(struct ayre_subscriber *subscriber,
                                                             struct ayrei_source *source,
                                                             struct ayre_message *messages,
                                                             size_t most)
 {
-	const struct ayrei_extent *extent = &source->extent;
-	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
-	uint64_t until =
-		subscriber->safe_only && layout ? ayrei_load_acquire(&layout->safe) : extent->end;
-	uint64_t position = subscriber->peeked_end,
-		 most_bytes = ayrei_record_bytes_max(extent->ring_bytes);
+	uint64_t position = subscriber->peeked_end, sequence = source->reader.sequence;
+	struct walk walk = begin_walk(subscriber, source);
 	size_t count = 1;
 
-	if (until > extent->end)
-		until = extent->end;
-	for (; count < most && position < until; count++) {
-		uint64_t header = ayrei_extent_header(extent, position),
-			 left = extent->end - position - AYREI_RECORD_HEADER;
-		const char *bytes = ayrei_extent_bytes(extent, position);
+	while (count < most && position < walk.until) {
+		const char *bytes = walk.bytes + (position - walk.begin);
+		uint64_t header = next_whole(&walk, source->known_until, position);
 
-		ayrei_prefetch_read(bytes + AHEAD);
-		ayrei_prefetch_read(bytes + AHEAD + AYREI_LINE);
-		if (!is_simple(header, left < most_bytes ? left : most_bytes) ||
-		    !ayrei_record_is_whole_inline(extent->key, position, header, bytes))
+		if (!header)
 			break;
-		ayrei_source_describe(source, header, bytes, &messages[count]);
-		messages[count].sequence += count;
+		ayrei_source_tell(source, header, bytes + AYREI_RECORD_HEADER, sequence + count,
+		                  &messages[count]);
+		count++;
 		position = ayrei_record_end(position, (uint32_t)header);
 	}
 	subscriber->peeked_end = position;
+	if (source->known_until < position)
+		source->known_until = position;
 	return count;
 }

@@ -89,6 +89,20 @@ static inline bool ayrei_record_is_valid(uint64_t header, uint64_t ring_bytes)
 	       record.bytes >= least && record.bytes <= ayrei_record_bytes_max(ring_bytes);
 }
 
+/*
+ * Is it a message of a durable lane, stamped or not, that is in the record and has so many bytes at most? Then it is
+ * valid where that is no more than a record can have, and needs no closer look than its check.
+ */
+static inline bool ayrei_record_is_checked_message(uint64_t header, uint64_t most)
+{
+	const uint64_t plain = AYREI_RECORD_MESSAGE | AYREI_RECORD_CHECKED << 8;
+	uint64_t kind = header >> 32 & 0xffff, bytes = (uint32_t)header;
+
+	return (kind == plain && bytes >= sizeof(uint64_t) && bytes <= most) ||
+	       (kind == (plain | AYREI_RECORD_STAMPED << 8) && bytes >= 2 * sizeof(uint64_t) &&
+	        bytes <= most);
+}
+
 /* Of a valid record, the size of its message: 0 if it is none. bytes: those behind the header. */
 static inline uint64_t ayrei_record_message_bytes(uint64_t header, const char *bytes)
 {

@@ -394,6 +394,7 @@ void ayrei_source_check(struct ayre_subscriber *subscriber, struct ayrei_source 
 int ayrei_source_break(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
 	source->state = AYREI_SOURCE_BROKEN;
+	source->known_until = 0;
 	subscriber->broken_publisher = source->id;
 	close_bell(subscriber, source);
 	ayrei_subscriber_forget_maps(subscriber);

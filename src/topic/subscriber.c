@@ -119,6 +119,14 @@ static int look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *
 	return AYREI_AGAIN;
 }
 
+/* Of a ring what is said of its next record is true of all that there will be, or of all that is safe by now. */
+static void note_known(const struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	source->known_until = subscriber->safe_only
+	                              ? ayrei_load_acquire(&ayrei_source_layout(source)->safe)
+	                              : UINT64_MAX;
+}
+
 /* Looks at the next record. AYREI_FOUND: *message is set but for data if it lies beside the ring. */
 static inline int look(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                        struct ayre_message *message, uint64_t *ret_header)
@@ -130,6 +138,7 @@ static inline int look(struct ayre_subscriber *subscriber, struct ayrei_source *
 			return look_in_log(subscriber, source, message, ret_header);
 		if (!ayrei_source_may_go_on(subscriber, source))
 			return AYREI_NOTHING;
+		note_known(subscriber, source);
 	}
 	if (header == 0)
 		return empty(subscriber, source);
@@ -315,6 +324,31 @@ static ssize_t receive_any(struct ayre_subscriber *subscriber, void *buffer, siz
 	return ayrei_subscriber_put_off(subscriber);
 }
 
+/* The short way in a durable topic, in its ring and in its log. */
+__attribute__((noinline)) static ssize_t receive_known(struct ayre_subscriber *subscriber,
+                                                       void *buffer, size_t buffer_bytes,
+                                                       struct ayre_message *ret_message)
+{
+	struct ayrei_source *source = &subscriber->sources[subscriber->current];
+	struct ayre_message message;
+	const char *bytes;
+	uint64_t header = ayrei_source_known(source, subscriber->topic.layout.ring_bytes, &bytes);
+	int result;
+
+	if (__builtin_expect(header == 0, false))
+		return receive_any(subscriber, buffer, buffer_bytes, ret_message);
+	ayrei_source_tell(source, header, bytes, source->reader.sequence, &message);
+	result = fetch_small(subscriber, source, &message, buffer, buffer_bytes);
+	if (__builtin_expect(result < 0, false))
+		return result == -EPROTO
+		               ? result
+		               : receive_any(subscriber, buffer, buffer_bytes, ret_message);
+	if (ret_message)
+		*ret_message = message;
+	take(subscriber, source, header);
+	return (ssize_t)message.bytes;
+}
+
 /*
  * The shortest way: a short plain message of the publisher whose turn it is, or nothing from the only one
  * there is. Everything else goes the long way.
@@ -340,7 +374,9 @@ static inline ssize_t try_receive(struct ayre_subscriber *subscriber, void *buff
 			subscriber->idle--;
 			return -EAGAIN;
 		}
-		return receive_any(subscriber, buffer, buffer_bytes, ret_message);
+		return subscriber->is_durable
+		               ? receive_known(subscriber, buffer, buffer_bytes, ret_message)
+		               : receive_any(subscriber, buffer, buffer_bytes, ret_message);
 	}
 	ayrei_copy_short(buffer,
 	                 source->reader.ring + (position & source->reader.mask) +
@@ -439,6 +475,27 @@ static int peek_any(struct ayre_subscriber *subscriber, struct ayre_message *ret
 	return ayrei_subscriber_put_off(subscriber);
 }
 
+/* The short way in a durable topic, as for receiving. */
+__attribute__((noinline)) static int peek_known(struct ayre_subscriber *subscriber,
+                                                struct ayre_message *ret_message)
+{
+	struct ayrei_source *source = &subscriber->sources[subscriber->current];
+	struct ayre_message message;
+	const char *bytes;
+	uint64_t header = ayrei_source_known(source, subscriber->topic.layout.ring_bytes, &bytes);
+	int result;
+
+	if (__builtin_expect(header == 0, false))
+		return peek_any(subscriber, ret_message);
+	ayrei_source_tell(source, header, bytes, source->reader.sequence, &message);
+	result = confirm(subscriber, source);
+	if (__builtin_expect(result < 0, false))
+		return result == -EPROTO ? result : peek_any(subscriber, ret_message);
+	*ret_message = message;
+	note_peeked(subscriber, header);
+	return 0;
+}
+
 /* The shortest way, as for receiving: a plain message of the publisher whose turn it is. */
 int ayre_subscriber_try_peek(struct ayre_subscriber *subscriber, struct ayre_message *ret_message)
 {
@@ -455,7 +512,8 @@ int ayre_subscriber_try_peek(struct ayre_subscriber *subscriber, struct ayre_mes
 			    source->state == AYREI_SOURCE_BROKEN ||
 			    !ayrei_reader_is_intact(&source->reader, source->reader.position),
 		    false))
-		return peek_any(subscriber, ret_message);
+		return subscriber->is_durable ? peek_known(subscriber, ret_message)
+		                              : peek_any(subscriber, ret_message);
 	*ret_message = (struct ayre_message){
 		.data = source->reader.ring + (source->reader.position & source->reader.mask) +
 	                AYREI_RECORD_HEADER,
@@ -501,6 +559,23 @@ static inline bool is_simple(uint64_t header, uint64_t ring)
 	         (uint32_t)header >= sizeof(int64_t)));
 }
 
+static inline void tell_simple(const struct ayrei_source *source, uint64_t header,
+                               const char *bytes, uint64_t sequence, struct ayre_message *message)
+{
+	int64_t time_ns = -1;
+	uint64_t stamp = header >> 32 == AYREI_RECORD_MESSAGE ? 0 : sizeof(time_ns);
+
+	if (stamp)
+		memcpy(&time_ns, bytes, sizeof(time_ns));
+	*message = (struct ayre_message){
+		.data = bytes + stamp,
+		.bytes = (uint32_t)header - stamp,
+		.publisher = source->id,
+		.sequence = sequence,
+		.time_ns = time_ns,
+	};
+}
+
 /* More of the same lane behind the first. */
 static size_t peek_on(struct ayre_subscriber *subscriber, struct ayre_message *messages,
                       size_t most)
@@ -514,27 +589,24 @@ static size_t peek_on(struct ayre_subscriber *subscriber, struct ayre_message *m
 
 	for (; count < most; count++) {
 		const char *bytes;
-		uint64_t header, stamp, end;
-		int64_t time_ns = -1;
+		uint64_t header, end;
 
 		reader.position = subscriber->peeked_end;
 		header = ayrei_reader_header(&reader);
-		if (!is_simple(header, reader.mask + 1))
-			break;
 		end = ayrei_record_end(reader.position, (uint32_t)header);
+		bytes = reader.ring + (reader.position & reader.mask) + AYREI_RECORD_HEADER;
 		if (end - subscriber->peeked_begin > (reader.mask + 1) / 2)
 			break;
-		bytes = reader.ring + (reader.position & reader.mask) + AYREI_RECORD_HEADER;
-		stamp = header >> 32 == AYREI_RECORD_MESSAGE ? 0 : sizeof(time_ns);
-		if (stamp)
-			memcpy(&time_ns, bytes, sizeof(time_ns));
-		messages[count] = (struct ayre_message){
-			.data = bytes + stamp,
-			.bytes = (uint32_t)header - stamp,
-			.publisher = source->id,
-			.sequence = reader.sequence + count,
-			.time_ns = time_ns,
-		};
+		if (is_simple(header, reader.mask + 1))
+			tell_simple(source, header, bytes, reader.sequence + count,
+			            &messages[count]);
+		else if (reader.position < source->known_until &&
+		         ayrei_record_is_checked_message(header,
+		                                         ayrei_record_bytes_max(reader.mask + 1)))
+			ayrei_source_tell(source, header, bytes, reader.sequence + count,
+			                  &messages[count]);
+		else
+			break;
 		subscriber->peeked_end = end;
 	}
 	return count;

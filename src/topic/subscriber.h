@@ -49,6 +49,11 @@ struct ayrei_source {
 	uint64_t lost_at;   /* the number that the last of them would have used next */
 	bool counts;        /* its end is one of those that are waited for, with UNTIL_CLOSED */
 	/* Of a durable lane. */
+	/*
+	 * Messages from its position on, and before this one, may be received: in the log they were found whole, and
+	 * in the ring they are safe, if that is asked for. 0: nothing is known.
+	 */
+	uint64_t known_until;
 	bool is_in_log;             /* read from there: the ring has gone on, or is not there */
 	struct ayrei_extent extent; /* where it is in its log */
 	uint64_t log_end;           /* a log without a ring ends there; 0: it was not found yet */
@@ -249,6 +254,48 @@ static inline void ayrei_source_describe(const struct ayrei_source *source, uint
 	if (record.flags & AYREI_RECORD_STAMPED)
 		memcpy(&message->time_ns, bytes + ayrei_record_check_bytes(record),
 		       sizeof(message->time_ns));
+}
+
+/* Likewise where ayrei_record_is_checked_message(). */
+static inline void ayrei_source_tell(const struct ayrei_source *source, uint64_t header,
+                                     const char *bytes, uint64_t sequence,
+                                     struct ayre_message *message)
+{
+	bool is_stamped = header >> 40 & AYREI_RECORD_STAMPED;
+	uint64_t prefix = is_stamped ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
+
+	*message = (struct ayre_message){
+		.data = bytes + prefix,
+		.bytes = (uint32_t)header - prefix,
+		.publisher = source->id,
+		.sequence = sequence,
+		.time_ns = -1,
+	};
+	if (is_stamped)
+		memcpy(&message->time_ns, bytes + sizeof(uint64_t), sizeof(message->time_ns));
+}
+
+/* The header of such a message at its position, which may be received, and what is behind it; 0: look closer. */
+static inline uint64_t ayrei_source_known(const struct ayrei_source *source, uint64_t ring_bytes,
+                                          const char **ret_bytes)
+{
+	uint64_t position = source->reader.position, most = ayrei_record_bytes_max(ring_bytes);
+	uint64_t header;
+
+	if (position >= source->known_until)
+		return 0;
+	if (source->is_in_log) {
+		uint64_t left = source->extent.end - position - AYREI_RECORD_HEADER;
+
+		header = ayrei_extent_header(&source->extent, position);
+		*ret_bytes = ayrei_extent_bytes(&source->extent, position);
+		most = left < most ? left : most;
+	} else {
+		header = ayrei_reader_header(&source->reader);
+		*ret_bytes = source->reader.ring + (position & source->reader.mask) +
+		             AYREI_RECORD_HEADER;
+	}
+	return ayrei_record_is_checked_message(header, most) ? header : 0;
 }
 
 /* --- waiting --- */
