@@ -7,6 +7,7 @@
 
 #include <ayre/error.h>
 #include <ayre/guard.h>
+#include <ayre/machine.h>
 #include <ayre/pipe.h>
 #include <ayre/pipeline.h>
 #include <ayre/process.h>

@@ -187,6 +187,11 @@ void ayrei_child_exit_telling(int fd, const void *message, size_t length)
 	_exit(0);
 }
 
+void ayrei_child_exit(int status)
+{
+	_exit(status);
+}
+
 int ayrei_child_await(pid_t pid)
 {
 	int status = 0;

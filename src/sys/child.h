@@ -51,6 +51,8 @@ void ayrei_child_read_status(int status, struct ayrei_child_end *end);
 void ayrei_child_tell(int fd, const void *message, size_t length);
 /* Its end: a message of up to PIPE_BUF bytes for its parent, by two system calls. */
 void ayrei_child_exit_telling(int fd, const void *message, size_t length) __attribute__((noreturn));
+/* Its end, without a word. */
+void ayrei_child_exit(int status) __attribute__((noreturn));
 /* Waits until it has ended: what wait(2) says of it. */
 int ayrei_child_await(pid_t pid);
 

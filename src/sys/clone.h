@@ -82,5 +82,8 @@ int ayrei_children_start_after(struct ayrei_child *children, size_t count,
  */
 int ayrei_child_prepare(struct ayrei_child *child);
 
+/* 0: children are made by clone3(2); or what the kernel says instead. Makes none. */
+int ayrei_clone_probe(void);
+
 /* "wire": for struct ayre_error. */
 const char *ayrei_child_step_name(enum ayrei_child_step step);

@@ -166,6 +166,16 @@ static ssize_t write_quietly(int fd, const void *bytes, size_t length, int flags
 	return result;
 }
 
+bool ayrei_pipe_writes_quietly(void)
+{
+	return !is_missing(&no_quiet_writes);
+}
+
+bool ayrei_pipe_tries_at_once(void)
+{
+	return !is_missing(&no_nowait);
+}
+
 ssize_t ayrei_pipe_write(int fd, const void *bytes, size_t length)
 {
 	return write_quietly(fd, bytes, length, 0);

@@ -37,6 +37,10 @@ ssize_t ayrei_pipe_read(int fd, void *buffer, size_t length);
 ssize_t ayrei_pipe_try_write(int fd, const void *bytes, size_t length);
 ssize_t ayrei_pipe_try_read(int fd, void *buffer, size_t length);
 
+/* Have the calls above found, so far, all that they look for in the kernel? Else they do without. */
+bool ayrei_pipe_writes_quietly(void);
+bool ayrei_pipe_tries_at_once(void);
+
 /* Makes what is in one pipe appear in another too, without consuming it. Never blocks. */
 ssize_t ayrei_pipe_tee(int from, int to, size_t length);
 /* Moves bytes from a pipe to a pipe or file. Never blocks on either pipe. */

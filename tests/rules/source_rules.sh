@@ -6,7 +6,7 @@ set -eu
 cd "$1"
 
 # Lowest first. A file may include its own floor and those below.
-floors='sys base memory stream process topic worker escape command'
+floors='sys base memory stream process topic worker machine escape command'
 
 upward_includes() {
   seen=
