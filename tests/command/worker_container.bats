@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load support
+load container
 
 # Not skipped here, which bats 1.8 takes for a failure.
 setup_file() {
@@ -18,31 +19,7 @@ setup_file() {
   reachable=$(mktemp -d /tmp/ayre-container.XXXXXX)
   chmod 755 "$reachable"
   cp "$MODULE_DIR"/module_{functions,detach,flee}.so "$AYRE_ZYGOTE" "$AYRE" "$(dirname "$AYRE")"/../libayre.so.0 "$reachable"
-  # Filters that answer in the kernel's place. outer NUMBER[:BITS]=ERRNO|kill... -- COMMAND: BITS of the first argument,
-  # one of which has to be set.
-  cat >"$reachable/outer" <<'PYTHON'
-#!/usr/bin/python3
-import ctypes, os, struct, sys
-ERRNO, KILL, ALLOW = 0x00050000, 0x80000000, 0x7FFF0000
-end = sys.argv.index('--')
-steps = [(0x20, 0, 0, 0)]
-for rule in sys.argv[1:end]:
-    what, answer = rule.split('=')
-    number, _, bits = what.partition(':')
-    action = KILL if answer == 'kill' else ERRNO | int(answer)
-    if bits:
-        steps += [(0x15, 0, 4, int(number)), (0x20, 0, 0, 16), (0x45, 0, 1, int(bits, 0)), (6, 0, 0, action), (0x20, 0, 0, 0)]
-    else:
-        steps += [(0x15, 0, 1, int(number)), (6, 0, 0, action)]
-steps.append((6, 0, 0, ALLOW))
-program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
-head = struct.pack('HxxxxxxP', len(steps), ctypes.addressof(program))
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.prctl(22, 2, head, 0, 0) == 0, os.strerror(ctypes.get_errno())
-os.execvp(sys.argv[end + 1], sys.argv[end + 1:])
-PYTHON
-  chmod 755 "$reachable/outer"
+  install -m 755 "$BATS_TEST_DIRNAME/outer.py" "$reachable/outer"
   export reachable AYRE=$reachable/ayre AYRE_ZYGOTE=$reachable/ayre-zygote LD_LIBRARY_PATH=$reachable
 }
 
@@ -59,17 +36,6 @@ setup() {
 teardown() {
   :
 }
-
-# By their numbers.
-if [ "$(uname -m)" = x86_64 ]; then
-  clone=56 close_range=436 clone3=435 landlock="444 445 446" mount=165 pivot_root=155 prlimit=302 seccomp=317 setns=308 unshare=272
-else
-  clone=220 close_range=436 clone3=435 landlock="444 445 446" mount=40 pivot_root=41 prlimit=261 seccomp=277 setns=268 unshare=97
-fi
-namespaces=0x7e020000
-
-# What docker's profile refuses to those without CAP_SYS_ADMIN.
-docker="$unshare:$namespaces=1 $clone:$namespaces=1 $setns=1 $clone3=38 $mount=1 $pivot_root=1"
 
 # old_docker ANSWER: the profiles from before Landlock.
 old_docker() {
