@@ -183,6 +183,10 @@ const char *bench_directory(void);
 void bench_set_directory(const char *directory);
 /* A file that has no name, so that nothing is left whatever happens. Negative errno. */
 int bench_open_unnamed(const char *directory);
+/* Of the machine's memory, without swap; 0: there is no telling. */
+uint64_t bench_available_bytes(void);
+/* A file with "always [madvise] never": the word in brackets; empty: there is none. */
+void bench_read_choice(const char *path, char *word, size_t word_bytes);
 
 /* --- the benchmarks --- */
 

@@ -84,7 +84,7 @@ void bench_machine_unbind(const struct bench_machine *machine)
 	(void)sched_setaffinity(0, sizeof(machine->allowed), &machine->allowed);
 }
 
-static uint64_t available_bytes(void)
+uint64_t bench_available_bytes(void)
 {
 	uint64_t kilobytes = 0;
 	char line[128];
@@ -99,7 +99,7 @@ static uint64_t available_bytes(void)
 }
 
 /* "always [madvise] never": the word in brackets. */
-static void read_choice(const char *path, char *word, size_t word_bytes)
+void bench_read_choice(const char *path, char *word, size_t word_bytes)
 {
 	char line[128] = "", *begin, *end;
 	FILE *file = fopen(path, "re");
@@ -156,7 +156,7 @@ void bench_machine_look(struct bench_machine *ret_machine)
 	struct bench_machine machine = {
 		.cpu_count = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN),
 		.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
-		.available_bytes = available_bytes(),
+		.available_bytes = bench_available_bytes(),
 		.read_ahead_bytes = -1,
 		.cpu = -1,
 	};
@@ -169,10 +169,10 @@ void bench_machine_look(struct bench_machine *ret_machine)
 		         names.machine);
 		snprintf(machine.kernel, sizeof(machine.kernel), "%.63s", names.release);
 	}
-	read_choice("/sys/kernel/mm/transparent_hugepage/enabled", machine.huge_pages,
-	            sizeof(machine.huge_pages));
-	read_choice("/sys/kernel/mm/transparent_hugepage/shmem_enabled", machine.shared_huge_pages,
-	            sizeof(machine.shared_huge_pages));
+	bench_read_choice("/sys/kernel/mm/transparent_hugepage/enabled", machine.huge_pages,
+	                  sizeof(machine.huge_pages));
+	bench_read_choice("/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+	                  machine.shared_huge_pages, sizeof(machine.shared_huge_pages));
 	if (stat(bench_directory(), &status) == 0) {
 		find_file_system(status.st_dev, machine.file_system, sizeof(machine.file_system));
 		machine.read_ahead_bytes = find_read_ahead(status.st_dev);

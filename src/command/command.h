@@ -102,6 +102,7 @@ extern const struct command *const commands[];
 extern const struct command bench_command;
 extern const struct command call_command;
 extern const struct command completion_command;
+extern const struct command doctor_command;
 extern const struct command fifo_create_command;
 extern const struct command fifo_read_command;
 extern const struct command fifo_remove_command;

@@ -46,6 +46,7 @@ const struct command *const commands[] = {
 	&worker_posture_command,
 	&worker_selftest_command,
 	&bench_command,
+	&doctor_command,
 	&gc_command,
 	&completion_command,
 	NULL,

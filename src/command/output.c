@@ -121,11 +121,21 @@ static int report_write(void)
 	return EXIT_FAILED;
 }
 
-bool output_shows_progress(void)
+static bool is_lively(int fd)
 {
 	const char *plain = getenv("NO_COLOR");
 
-	return isatty(STDERR_FILENO) && !(plain && plain[0]);
+	return isatty(fd) && !(plain && plain[0]);
+}
+
+bool output_shows_progress(void)
+{
+	return is_lively(STDERR_FILENO);
+}
+
+bool output_shows_colour(void)
+{
+	return is_lively(STDOUT_FILENO);
 }
 
 int output_print(const char *format, ...)

@@ -28,6 +28,8 @@ void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* May how far something is be drawn to standard error again and again? For a person who waits. */
 bool output_shows_progress(void);
+/* May words on standard output have colours? */
+bool output_shows_colour(void);
 
 /* To standard output. EXIT_DONE, or EXIT_FAILED and the reason is printed. */
 int output_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
