@@ -74,7 +74,7 @@ static int refuse_name(const char *name)
 		strncat(known, ", ", sizeof(known) - strlen(known) - 1);
 		strncat(known, benches[i].name, sizeof(known) - strlen(known) - 1);
 	}
-	return output_usage("'%s' is no benchmark; there are: %s", name, known);
+	return output_usage("'%s' is not a benchmark; there are: %s", name, known);
 }
 
 /* Each at most once, in the order of the table. */

@@ -32,10 +32,10 @@ struct call_options {
 static const struct command_option call_table[] = {
 	{"memory", OPTION_SIZE, "SIZE", offsetof(struct call_options, memory),
          "that it may have besides the module (1G)"},
-	{"cpu", OPTION_DURATION, "TIME", offsetof(struct call_options, cpu),
+	{"cpu", OPTION_DURATION, "DURATION", offsetof(struct call_options, cpu),
          "processor time, in whole seconds (no limit)"},
-	{"timeout", OPTION_DURATION, "TIME", offsetof(struct call_options, timeout),
-         "end it when the call takes so long: 250ms, 2s, 1m (10s)"},
+	{"timeout", OPTION_DURATION, "DURATION", offsetof(struct call_options, timeout),
+         "end it when the call takes so long: 250ms, 2s, 1m; exit 124 (10s)"},
 	{"read", OPTION_PATHS, "PATH", offsetof(struct call_options, read),
          "can be read while the module is loaded; several times"},
 	{"without", OPTION_LAYERS, "LAYER", offsetof(struct call_options, without),
@@ -143,7 +143,7 @@ static int run_call(void *values, int operand_count, char **operands)
 const struct command call_command = {
 	.verb = "call",
 	.summary = "Call a function of a module, in a process that has nothing else",
-	.synopsis = "MODULE.so FUNCTION [--memory SIZE] [--cpu TIME] [--timeout TIME]\n"
+	.synopsis = "MODULE.so FUNCTION [--memory SIZE] [--cpu DURATION] [--timeout DURATION]\n"
 		    "       [--read PATH]... [--without LAYER]... [--report text|json]",
 	.examples = "  ayre call ./upper.so upper < letter\n"
 		    "  ayre call ./png.so decode --memory 256M --timeout 2s < in.png > pixels\n",

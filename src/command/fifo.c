@@ -28,7 +28,7 @@ struct fifo_options {
 
 static const struct command_option timeout_table[] = {
 	{"timeout", OPTION_DURATION, "DURATION", offsetof(struct fifo_options, timeout),
-         "give up when nothing has moved for so long: 250ms, 2s, 1m (never)"},
+         "give up when nothing has moved for so long: 250ms, 2s, 1m; exit 124 (never)"},
 };
 
 static int64_t now_ns(void)

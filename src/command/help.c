@@ -33,24 +33,43 @@ void help_noun(FILE *stream, const char *noun)
 	fprintf(stream, "  ayre help %s VERB   more about one of them\n", noun);
 }
 
-static void print_option(FILE *stream, const struct command_option *option)
+/* As wide as the longest, and not narrower than this. */
+#define OPTION_COLUMNS 18
+
+static int option_columns(const struct command *command)
+{
+	size_t columns = OPTION_COLUMNS;
+
+	for (size_t i = 0; i < command->option_count; i++) {
+		const struct command_option *option = &command->options[i];
+		size_t length = strlen("--") + strlen(option->name) +
+		                (option->argument ? 1 + strlen(option->argument) : 0);
+
+		columns = length > columns ? length : columns;
+	}
+	return (int)columns;
+}
+
+static void print_option(FILE *stream, const struct command_option *option, int columns)
 {
 	char name[64];
 
 	snprintf(name, sizeof(name), "--%s%s%s", option->name, option->argument ? " " : "",
 	         option->argument ? option->argument : "");
-	fprintf(stream, "  %-18s %s\n", name, option->help);
+	fprintf(stream, "  %-*s %s\n", columns, name, option->help);
 }
 
 void help_command(FILE *stream, const struct command *command)
 {
+	int columns = option_columns(command);
+
 	fprintf(stream, "usage: ayre %s%s%s %s\n\n%s.\n\nexamples:\n%s",
 	        command->noun ? command->noun : "", command->noun ? " " : "", command->verb,
 	        command->synopsis, command->summary, command->examples);
 	fputs("\noptions:\n", stream);
 	for (size_t i = 0; i < command->option_count; i++)
-		print_option(stream, &command->options[i]);
-	fputs("  --help             this text\n", stream);
+		print_option(stream, &command->options[i], columns);
+	fprintf(stream, "  %-*s this text\n", columns, "--help");
 }
 
 static size_t smallest(size_t a, size_t b, size_t c)
@@ -99,7 +118,8 @@ const char *help_nearest(const char *noun, const char *word)
 		else if (noun && (!(*row)->noun || strcmp((*row)->noun, noun) != 0))
 			continue;
 		far = distance(word, candidate);
-		if (far < least) {
+		/* Of a word of which no letter stays, nobody thought. */
+		if (far < least && far < strlen(candidate)) {
 			least = far;
 			nearest = candidate;
 		}

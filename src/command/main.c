@@ -130,12 +130,17 @@ static int run_noun(int argument_count, char **arguments)
 static int run_help(int word_count, char **words)
 {
 	const struct command *command;
+	int most = word_count > 0 && is_noun(words[0]) ? 2 : 1;
 
 	if (word_count == 0) {
 		help_all(stdout);
 		return EXIT_DONE;
 	}
-	if (is_noun(words[0])) {
+	if (word_count > most) {
+		output_name("help", NULL);
+		return output_usage("'%s' is one word too many", words[most]);
+	}
+	if (most == 2) {
 		if (word_count == 1) {
 			help_noun(stdout, words[0]);
 			return EXIT_DONE;

@@ -132,7 +132,7 @@ static int store_layer(const struct command_option *option, const char *text, ui
 	int layer = ayre_layer_by_name(text);
 
 	if (layer < 0)
-		return output_usage("--%s: '%s' is no layer ('ayre worker posture' shows them)",
+		return output_usage("--%s: '%s' is not a layer ('ayre worker posture' shows them)",
 		                    option->name, text);
 	*place |= (uint32_t)layer;
 	return EXIT_DONE;

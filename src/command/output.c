@@ -75,10 +75,16 @@ int output_usage(const char *format, ...)
 int output_missing(const char *synopsis)
 {
 	char text[1024];
+	size_t length = 0;
 
-	snprintf(text, sizeof(text), "something is missing: %s", synopsis);
-	write_line(text);
-	return EXIT_USAGE;
+	/* Its lines are for the help; an error is one. */
+	for (; *synopsis && length + 1 < sizeof(text); synopsis++) {
+		if (*synopsis == '\n')
+			synopsis += strspn(synopsis, "\n ") - 1;
+		text[length++] = *synopsis;
+	}
+	text[length] = '\0';
+	return output_usage("something is missing: %s", text);
 }
 
 void output_note(const char *format, ...)
@@ -101,7 +107,8 @@ int output_unknown(const char *word, const char *nearest)
 {
 	if (nearest)
 		return output_usage("'%s' is not known; did you mean '%s'?", word, nearest);
-	return output_usage("'%s' is not known; see 'ayre help'", word);
+	return output_usage("'%s' is not known; see 'ayre help%s%s'", word,
+	                    speaking_noun ? " " : "", speaking_noun ? speaking_noun : "");
 }
 
 /* Whoever ignored the signal for us. */

@@ -18,7 +18,6 @@ void output_name(const char *noun, const char *verb);
 /* One line to standard error; control characters become '?'. Each returns its exit code. */
 int output_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int output_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The synopsis is the command's own, and keeps its lines. */
 int output_missing(const char *synopsis);
 int output_error(const struct ayre_error *error);
 /* nearest: a word to suggest, or NULL. */

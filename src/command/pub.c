@@ -34,8 +34,8 @@ static const struct command_option pub_table[] = {
          "standard input: all of it is one message"},
 	{"wait-subscribers", OPTION_COUNT, "N", offsetof(struct pub_options, wait_subscribers),
          "begin when so many subscribe"},
-	{"timeout", OPTION_DURATION, "TIME", offsetof(struct pub_options, timeout),
-         "give up when something has waited so long: 250ms, 2s, 1m (never)"},
+	{"timeout", OPTION_DURATION, "DURATION", offsetof(struct pub_options, timeout),
+         "give up when something has waited so long: 250ms, 2s, 1m; exit 124 (never)"},
 };
 
 /* --- waiting --- */
@@ -272,7 +272,7 @@ const struct command pub_command = {
 	.verb = "pub",
 	.summary = "Publish messages in a topic; make it if missing",
 	.synopsis = "TOPIC [TEXT]... [--lines | --nul | --frames | --whole]\n"
-		    "       [--wait-subscribers N] [--timeout TIME]",
+		    "       [--wait-subscribers N] [--timeout DURATION]",
 	.examples = "  ayre pub prices 'AYR 42' 'ISL 17'\n"
 		    "  tail -f /var/log/syslog | ayre pub log\n"
 		    "  ayre pub images --frames --wait-subscribers 1 < frames\n",

@@ -33,9 +33,9 @@ struct run_options {
 };
 
 static const struct command_option run_table[] = {
-	{"timeout", OPTION_DURATION, "TIME", offsetof(struct run_options, timeout),
-         "end all of it after so long (250ms, 2s, 1m): exit 124"},
-	{"kill-after", OPTION_DURATION, "TIME", offsetof(struct run_options, kill_after),
+	{"timeout", OPTION_DURATION, "DURATION", offsetof(struct run_options, timeout),
+         "end all of it after so long: 250ms, 2s, 1m; exit 124 (never)"},
+	{"kill-after", OPTION_DURATION, "DURATION", offsetof(struct run_options, kill_after),
          "how long after TERM comes KILL (1s)"},
 	{"meter", OPTION_FLAG, NULL, offsetof(struct run_options, meter),
          "what each stage is doing, and which one holds the rest up"},

@@ -210,7 +210,7 @@ static int run_list(void *values, int operand_count, char **operands)
 const struct command segment_list_command = {
 	.noun = "segment",
 	.verb = "list",
-	.summary = "Every shared segment on the machine, and who has it mapped",
+	.summary = "List every shared segment on the machine, and who has it mapped",
 	.synopsis = "[--json] [--backing sysv|shm|file|memfd]",
 	.examples = "  ayre segment list\n"
 		    "  ayre segment list --backing sysv --json | jq '.segments[].name'\n",
@@ -303,7 +303,7 @@ static int run_show(void *values, int operand_count, char **operands)
 const struct command segment_show_command = {
 	.noun = "segment",
 	.verb = "show",
-	.summary = "One segment: sizes, owner, and who has it mapped since when",
+	.summary = "Show one segment: sizes, owner, and who has it mapped since when",
 	.synopsis = "NAME [--json]",
 	.examples = "  ayre segment show sysv:shmdemo.c:R\n",
 	.options = show_table,

@@ -45,8 +45,8 @@ static const struct command_option sub_table[] = {
          "end after so many messages"},
 	{"until-closed", OPTION_FLAG, NULL, offsetof(struct sub_options, until_closed),
          "end when every publisher seen has closed; exit 3 if one died"},
-	{"timeout", OPTION_DURATION, "TIME", offsetof(struct sub_options, timeout),
-         "end when none came for so long: exit 124 (never)"},
+	{"timeout", OPTION_DURATION, "DURATION", offsetof(struct sub_options, timeout),
+         "end when none came for so long: 250ms, 2s, 1m; exit 124 (never)"},
 	{"lines", OPTION_FLAG, NULL, offsetof(struct sub_options, lines),
          "a newline behind each message (the default)"},
 	{"nul", OPTION_FLAG, NULL, offsetof(struct sub_options, nul),
@@ -462,7 +462,7 @@ static int run_sub(void *values, int operand_count, char **operands)
 const struct command sub_command = {
 	.verb = "sub",
 	.summary = "Print the messages of a topic as they come; make it if missing",
-	.synopsis = "TOPIC [--from WHERE] [--count N] [--until-closed] [--timeout TIME]\n"
+	.synopsis = "TOPIC [--from WHERE] [--count N] [--until-closed] [--timeout DURATION]\n"
 		    "       [--lines | --nul | --frames | --json] [--lossy] [--safe-only]",
 	.examples = "  ayre sub prices\n"
 		    "  ayre sub prices --count 1 --timeout 2s\n"

@@ -107,7 +107,7 @@ int sub_parse_from(const char *text, struct ayre_subscriber_options *options)
 		options->from = AYRE_FROM_TIME;
 	else
 		return output_usage(
-			"--from: '%s' is none of next, oldest, a message's number, a "
+			"--from: '%s' is not one of next, oldest, a message's number, a "
 			"time from 1970 to 2262 (such as 2026-11-26T12:00:00, local, or "
 			"with Z behind it, or @1795694400)",
 			text);

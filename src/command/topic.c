@@ -34,7 +34,7 @@ static const struct command_option create_table[] = {
          "on a disk: bytes in one file of a publisher's log (64M)"},
 	{"retain-bytes", OPTION_SIZE, "SIZE", offsetof(struct create_options, retain_bytes),
          "on a disk: keep at least so much of each publisher (all of it)"},
-	{"retain-age", OPTION_DURATION, "TIME", offsetof(struct create_options, retain_age),
+	{"retain-age", OPTION_DURATION, "DURATION", offsetof(struct create_options, retain_age),
          "on a disk: keep at least what is so young: 90m, 48h (all of it)"},
 	{"tag", OPTION_TEXT, "TEXT", offsetof(struct create_options, tag),
          "what the messages are; checked by programs that open it"},
@@ -111,7 +111,7 @@ const struct command topic_create_command = {
 	.summary = "Make a topic, if it is missing",
 	.synopsis = "TOPIC [--size SIZE] [--lossy] [--tag TEXT] [--mode MODE] [--exclusive]\n"
 		    "       [--durable] [--sync none|group|each] [--extent SIZE]\n"
-		    "       [--retain-bytes SIZE] [--retain-age TIME]",
+		    "       [--retain-bytes SIZE] [--retain-age DURATION]",
 	.examples =
 		"  ayre topic create prices\n"
 		"  ayre topic create samples --size 16M --lossy --tag 'samples v1'\n"

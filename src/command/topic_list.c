@@ -225,7 +225,7 @@ static int run_list(void *values, int operand_count, char **operands)
 const struct command topic_list_command = {
 	.noun = "topic",
 	.verb = "list",
-	.summary = "The topics of this user, or of AYRE_DIR",
+	.summary = "List the topics of this user, or of AYRE_DIR",
 	.synopsis = "[--json]",
 	.examples = "  ayre topic list\n"
 		    "  ayre topic list --json | jq '.topics[].name'\n",
@@ -259,7 +259,7 @@ static int run_show(void *values, int operand_count, char **operands)
 const struct command topic_show_command = {
 	.noun = "topic",
 	.verb = "show",
-	.summary = "One topic: its publishers and subscribers, and how far each is",
+	.summary = "Show one topic: its publishers and subscribers, and how far each is",
 	.synopsis = "TOPIC [--json]",
 	.examples = "  ayre topic show prices\n"
 		    "  ayre topic show prices --json | jq '.subscribers[].lag_messages'\n",

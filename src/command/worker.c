@@ -87,7 +87,7 @@ static int run_posture(void *values, int operand_count, char **operands)
 const struct command worker_posture_command = {
 	.noun = "worker",
 	.verb = "posture",
-	.summary = "Which layers of confinement this kernel gives to this user",
+	.summary = "Say which layers of confinement this kernel gives to this user",
 	.synopsis = "[--json]",
 	.examples = "  ayre worker posture\n"
 		    "  ayre worker posture --json | jq .landlock_abi\n",

@@ -215,10 +215,16 @@ static int run_selftest(void *values, int operand_count, char **operands)
 		.attempts = json_array(),
 		.tiers = json_array(),
 	};
-	int result = run_tiers(&test);
+	int result;
 
 	(void)operand_count;
 	(void)operands;
+	if (test.given->attempt && !escape_has_attempt(test.given->attempt))
+		result = output_usage("--attempt: '%s' is not an attempt ('ayre worker selftest "
+		                      "--json' names them)",
+		                      test.given->attempt);
+	else
+		result = run_tiers(&test);
 	if (test.given->json && json_array_size(test.tiers) > 0 &&
 	    output_json(json_pack("{s:O, s:O}", "tiers", test.tiers, "attempts", test.attempts)) !=
 	            EXIT_DONE)

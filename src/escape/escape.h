@@ -46,9 +46,12 @@ struct escape_result {
 	int detail; /* held: the errno; killed: the signal */
 };
 
+/* Is there an attempt of this name? */
+bool escape_has_attempt(const char *name);
+
 struct escape_run {
 	enum escape_tier tier;
-	const char *only; /* one attempt by its name; NULL: all */
+	const char *only; /* one attempt by its name, which there is; NULL: all */
 	/* Called for each in turn; not zero stops. */
 	int (*visit)(const struct escape_result *result, void *context);
 	void *context;

@@ -58,8 +58,8 @@ print(len(tree.parse(sys.argv[1]).findall(".//{http://www.w3.org/2000/svg}rect")
 }
 
 @test "an unknown benchmark: exit 2, and the known ones are named" {
-  fails 2 "'disk' is no benchmark; there are: all, file, log, pipe, topic, worker" ayre bench disk
-  fails 2 "'disk' is no benchmark" ayre bench file disk
+  fails 2 "'disk' is not a benchmark; there are: all, file, log, pipe, topic, worker" ayre bench disk
+  fails 2 "'disk' is not a benchmark" ayre bench file disk
 }
 
 @test "no directory, no room: one line, exit 1" {

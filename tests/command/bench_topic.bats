@@ -82,7 +82,7 @@ two_processors() {
   run -0 --separate-stderr ayre bench topic/open topic/idle_bytes --quick --json
   jq -e '.benchmarks | length == 1 and ([.[0].floors[].group] == ["open", "idle_bytes"])' <<<"$output"
   fails 2 "'topic/none': the benchmark has no such group" ayre bench topic/none --quick
-  fails 2 "'topics/open' is no benchmark" ayre bench topics/open
+  fails 2 "'topics/open' is not a benchmark" ayre bench topics/open
   is_empty
 }
 

@@ -100,7 +100,7 @@ deaths() {
   run -2 --separate-stderr ayre call "$functions" </dev/null
   [[ "$stderr" == 'ayre: call: something is missing: MODULE.so FUNCTION '* ]]
   fails 2 'one word too many' ayre call "$functions" echo more </dev/null
-  fails 2 'no layer' ayre call "$functions" echo --without roof </dev/null
+  fails 2 "'roof' is not a layer" ayre call "$functions" echo --without roof </dev/null
   fails 2 "'xml' is not one of text|json" ayre call "$functions" echo --report xml </dev/null
   fails 2 'nothing runs' ayre call "$functions" echo --memory 0 </dev/null
   fails 2 'nothing runs' ayre call "$functions" echo --cpu 0s </dev/null

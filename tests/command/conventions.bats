@@ -22,6 +22,22 @@ load support
   done
 }
 
+# Two blanks at least behind the longest option; and a verb at the beginning of each summary.
+@test "the help of each command is aligned, and says what it does" {
+  ayre help | sed -n 's/^  ayre \(.*[a-z]\)  *\([A-Z][a-z]*\) .*/\2/p' | sort -u >verbs
+  [ "$(grep -cxE 'Every|One|The|Which|What|All' verbs)" -eq 0 ]
+  [ "$(wc -l <verbs)" -ge 10 ]
+  ayre help | sed -n 's/^  ayre \([a-z]*\( [a-z]\{2,\}\)\{0,1\}\)  *.*/\1/p' | grep -v '^help' >commands
+  while IFS= read -r words; do
+    # shellcheck disable=SC2086
+    ayre help $words | sed -n '/^options:/,$p' | grep '^  --' >options
+    # Each text begins in the column of the last one, which is that of --help.
+    column=$(tail -1 options | sed 's/this text$//' | tr -d '\n' | wc -c)
+    [ "$(cut -c"$column" options | sort -u)" = ' ' ]
+    [ "$(cut -c"$((column + 1))" options | grep -c '^ ')" -eq 0 ]
+  done <commands
+}
+
 @test "a noun without a verb: its verbs on standard error, exit 2" {
   run --separate-stderr ayre segment
   [ "$status" -eq 2 ]
@@ -39,6 +55,8 @@ load support
   fails 2 "did you mean 'segment'" ayre segmnt
   fails 2 "did you mean 'create'" ayre segment crate x
   fails 2 "see 'ayre help'" ayre frobnicate
+  fails 2 "see 'ayre help topic'" ayre topic frobnicate
+  fails 2 "'-V' is not known; see" ayre -V
   fails 2 "--bogus: unknown option" ayre segment create x --bogus
   fails 2 "-z: unknown option" ayre segment list -z
   fails 2 "is not known" ayre help frobnicate
@@ -48,6 +66,9 @@ load support
   fails 2 "NAME" ayre segment read
   fails 2 "'y' is one word too many" ayre segment read x y
   fails 2 "NAME SIZE" ayre segment resize x
+  fails 2 "MODULE.so FUNCTION [--memory SIZE] [--cpu DURATION] [--timeout DURATION] [--read PATH]" ayre call
+  fails 2 "'x' is one word too many" ayre help topic create x
+  fails 2 "'x' is one word too many" ayre help doctor x
 }
 
 @test "options: no value, a value too many" {

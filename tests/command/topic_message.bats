@@ -184,7 +184,7 @@ PYTHON
   for word in '' now 1x -1 1844674407370955161.5 99999999999999999999x @ @x @1x @-1 @99999999999 2026-11-26 2026-11-26T12:00 \
     2026-11-26T12:00:00z 2026-11-26T12:00:00+01 2026-02-30T12:00:00 2026-11-26T24:00:00 \
     2026-11-26T12:60:00 2026-11-26T12:00:00. 20026-11-26T12:00:00 1969-01-01T00:00:00Z; do
-    fails 2 "'$word' is none of next, oldest" ayre sub t "--from=$word"
+    fails 2 "'$word' is not one of next, oldest" ayre sub t "--from=$word"
   done
   [ ! -e "$AYRE_DIR/t" ]
 }
@@ -235,15 +235,13 @@ PYTHON
   [ ! -e "$AYRE_DIR/t" ]
 }
 
-@test "usage: what is missing is said in the lines of the synopsis" {
+@test "usage: what is missing is said in one line, which has the whole synopsis" {
   for verb in pub sub; do
     run --separate-stderr ayre $verb
     [ "$status" -eq 2 ]
     [ -z "$output" ]
-    [ "${#stderr_lines[@]}" -eq 2 ]
-    [[ "${stderr_lines[0]}" == "ayre: $verb: something is missing: TOPIC "*']' ]]
-    [[ "${stderr_lines[1]}" == '       ['*']' ]]
-    [ "$stderr" = "ayre: $verb: something is missing: $(ayre $verb --help | sed -n "1s/.*ayre $verb //p;2p")" ]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    [ "$stderr" = "ayre: $verb: something is missing: $(ayre $verb --help | sed -n "1s/.*ayre $verb //p;2p" | tr -s '\n ' ' ' | sed 's/ $//')" ]
   done
 }
 

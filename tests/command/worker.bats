@@ -179,7 +179,8 @@ some_get_out() {
   run ayre worker selftest --tier full --attempt tcp-connect
   [ "${lines[0]}" = "full           network: tcp-connect: killed by SIGSYS" ]
   fails 2 "'half' is not one of full|no-namespaces|" ayre worker selftest --tier half
-  fails 1 "No such file or directory" ayre worker selftest --tier full --attempt dig
+  fails 2 "--attempt: 'dig' is not an attempt" ayre worker selftest --tier full --attempt dig
+  fails 2 "--attempt: 'dig' is not an attempt" ayre worker selftest --attempt dig
   fails 2 "one word too many" ayre worker selftest x
 }
 

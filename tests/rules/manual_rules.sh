@@ -30,6 +30,13 @@ undocumented_options() {
   done
 }
 
+unlisted_commands() {
+  commands | while IFS= read -r command; do
+    grep -qx ".It Cm $command" "$root/man/ayre.1" || printf 'ayre %s is not in ayre.1\n' "$command"
+  done
+}
+
+verdict 'every command is in the list of ayre.1' "$(unlisted_commands)"
 verdict 'every option of every command is in its page' "$(undocumented_options)"
 verdict 'the commands were found' "$([ "$(commands | wc -l)" -ge 9 ] || commands)"
 finish
