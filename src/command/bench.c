@@ -25,6 +25,8 @@ static const struct bench benches[] = {
          bench_log_run},
 	{"pipe", "processes started, joined, fed and captured, against shells and libraries",
          "ayre", "peer", bench_pipe_run},
+	{"size", "messages of growing size, by shared memory, mapped files, pipes and sockets",
+         "ayre", "peer", bench_size_run},
 	{"topic", "messages between two processes, against pipes, sockets and queues", "ayre",
          "peer", bench_topic_run},
 	{"worker", "calls of code in a jail, against none and against others' jails", "ayre",
@@ -122,6 +124,8 @@ static int print(const struct bench_options *given, const struct bench_machine *
 	result = bench_print_machine(machine, &reports[0]->settings);
 	for (size_t i = 0; result == EXIT_DONE && i < report_count; i++)
 		result = bench_print_table(reports[i]);
+	if (result == EXIT_DONE && report_count > 1)
+		result = bench_print_summary(reports, report_count);
 	return result;
 }
 
@@ -204,15 +208,17 @@ static int run_bench(void *values, int operand_count, char **operands)
 
 const struct command bench_command = {
 	.verb = "bench",
-	.summary = "Measure this machine: files, logs, pipes, topics and workers, beside what it "
-		   "gives at all",
+	.summary = "Measure this machine: files, logs, pipes, sizes, topics and workers, beside "
+		   "what it gives at all",
 	.synopsis = "[NAME[/GROUP]]... [--directory DIR] [--json] [--plot FILE.svg] [--quick]",
 	.examples = "  ayre bench file                       files, read, written and mapped\n"
 		    "  ayre bench log --directory /srv       logs, on that disk\n"
 		    "  ayre bench pipe                       pipelines, against shells and others\n"
 		    "  ayre bench topic/stream_48            one group of the messages between two "
 		    "processes\n"
-		    "  ayre bench --quick --plot files.svg   all there are, in a few seconds\n"
+		    "  ayre bench size --plot size.svg       latency and throughput by size, as a "
+		    "picture\n"
+		    "  ayre bench all --quick                all there are, and one table of them\n"
 		    "  ayre bench file --json | jq '.benchmarks[].floors'\n",
 	.options = bench_table,
 	.option_count = COUNT_OF(bench_table),

@@ -49,6 +49,7 @@ enum bench_side {
 	BENCH_MEMORY, /* shared memory, mapped too, but no file */
 	BENCH_PEER,   /* theirs: another program or library that does the same */
 	BENCH_AYRE,   /* ours */
+	BENCH_BARE,   /* neither: what ours are made of, without what makes it safe to use */
 };
 
 /* One measurement of one row. */
@@ -74,11 +75,17 @@ struct bench_row {
 	uint64_t argument;
 };
 
+/* Groups that differ in the size of their operations alone are points of one chart: a line for each row. */
+struct bench_chart {
+	const char *title;
+};
+
 struct bench_group {
 	const char *name; /* in JSON, so it stays */
 	const char *title;
 	enum bench_unit unit;
-	const struct bench_row *rows; /* the first is the floor of those that are none */
+	const struct bench_chart *chart; /* NULL: it is drawn as bars */
+	const struct bench_row *rows;    /* the first is the floor of those that are none */
 	size_t row_count;
 	/* Several rows are floors for the same work: the floor is the best of them. */
 	bool best_of_floors;
@@ -204,6 +211,7 @@ void bench_machine_bind(const struct bench_machine *machine);
 
 int bench_log_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_pipe_run(struct bench_report *report, const struct bench_machine *machine);
+int bench_size_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_topic_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_worker_run(struct bench_report *report, const struct bench_machine *machine);
 int bench_file_run(struct bench_report *report, const struct bench_machine *machine);
@@ -212,6 +220,8 @@ int bench_file_run(struct bench_report *report, const struct bench_machine *mach
 
 int bench_print_machine(const struct bench_machine *machine, const struct bench_settings *settings);
 int bench_print_table(const struct bench_report *report);
+/* One table of several: the best of ours in each group, beside its floor and the best of theirs. */
+int bench_print_summary(struct bench_report *const *reports, size_t report_count);
 /* NULL: no memory. */
 json_t *bench_machine_json(const struct bench_machine *machine);
 json_t *bench_report_json(const struct bench_report *report);

@@ -179,6 +179,7 @@ static json_t *row_json(const struct bench_group_result *group, size_t index)
 		[BENCH_FLOOR] = "floor",   [BENCH_CALLS] = "calls",
 		[BENCH_MAPPED] = "mapped", [BENCH_MEMORY] = "shared_memory",
 		[BENCH_PEER] = "peer",     [BENCH_AYRE] = "ayre",
+		[BENCH_BARE] = "bare",
 	};
 	static const char *const verdicts[] = {
 		[BENCH_WINS] = "wins",

@@ -257,7 +257,13 @@ static int take(const struct bench_group *group, const struct bench_row *row, vo
 	return row->measure(state, row->argument, sample);
 }
 
-/* Finds how many operations take long enough for the clock. That much is the warm-up. */
+/* So many times as long as has to be: it was not only because something came between. */
+#define SURELY 10
+
+/*
+ * Finds how many operations take long enough for the clock. That much is the warm-up. Who was interrupted once
+ * would be measured with too few of them in every round, so it has to take long enough twice.
+ */
 static int warm_up(struct bench_group_result *result, size_t index, void *state, int64_t least_ns)
 {
 	const struct bench_group *group = result->group;
@@ -265,9 +271,11 @@ static int warm_up(struct bench_group_result *result, size_t index, void *state,
 	uint64_t wanted = 1;
 	uint64_t most = group->most_operations ? group->most_operations : UINT64_MAX;
 	struct bench_sample sample;
+	bool before = false;
 
 	for (;;) {
 		int code = take(group, row, state, wanted, &sample);
+		bool is_enough;
 
 		if (code == BENCH_LEFT_OUT) {
 			result->rows[index].left_out = sample.left_out;
@@ -275,8 +283,13 @@ static int warm_up(struct bench_group_result *result, size_t index, void *state,
 		}
 		if (code < 0)
 			return report_failure(group, row, code);
-		if (sample.ns >= least_ns || sample.operations >= most)
+		is_enough = sample.ns >= least_ns;
+		if (sample.operations >= most || (is_enough && before) ||
+		    sample.ns / SURELY >= least_ns)
 			break;
+		before = is_enough;
+		if (is_enough)
+			continue;
 		wanted = sample.operations * (sample.ns < least_ns / 16 ? 8 : 2);
 		if (wanted > most)
 			wanted = most;

@@ -10,7 +10,6 @@
 #include "command/bench_place.h"
 #include "command/command.h"
 
-/* Short samples, and more of them: the processors' neighbours change by the second. */
 #define FULL_ROUNDS    31
 #define FULL_LEAST_NS  8000000
 #define QUICK_ROUNDS   5
@@ -39,8 +38,9 @@ static bool are_siblings(int one, int other)
 	return found;
 }
 
-static void tell_circumstances(struct bench_report *report, const struct bench_machine *machine,
-                               const struct topic_quiet *quiet)
+void bench_topic_tell_circumstances(struct bench_report *report,
+                                    const struct bench_machine *machine,
+                                    const struct topic_quiet *quiet)
 {
 	int far = bench_topic_far_cpu(machine);
 
@@ -57,6 +57,12 @@ static void tell_circumstances(struct bench_report *report, const struct bench_m
 	         quiet->samples, quiet->repeated, quiet->interrupted);
 }
 
+void bench_topic_settle(struct bench_report *report)
+{
+	report->settings.rounds = report->settings.quick ? QUICK_ROUNDS : FULL_ROUNDS;
+	report->settings.least_ns = report->settings.quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
+}
+
 static int run_plans(struct bench_report *report, const struct bench_machine *machine,
                      const char *directory)
 {
@@ -71,7 +77,7 @@ static int run_plans(struct bench_report *report, const struct bench_machine *ma
 		                              &quiet);
 	if (result == EXIT_DONE)
 		result = bench_topic_run_open(report, directory);
-	tell_circumstances(report, machine, &quiet);
+	bench_topic_tell_circumstances(report, machine, &quiet);
 	return result;
 }
 
@@ -82,8 +88,7 @@ int bench_topic_run(struct bench_report *report, const struct bench_machine *mac
 
 	if (result != EXIT_DONE)
 		return result;
-	report->settings.rounds = report->settings.quick ? QUICK_ROUNDS : FULL_ROUNDS;
-	report->settings.least_ns = report->settings.quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
+	bench_topic_settle(report);
 	result = run_plans(report, machine, place.directory);
 	bench_place_close(&place);
 	return result;

@@ -123,6 +123,13 @@ int bench_topic_run_plan(struct bench_report *report, const struct bench_machine
                          const struct topic_plan *plan, const char *directory,
                          struct topic_quiet *quiet);
 
+/* Short samples, and more of them: the processors' neighbours change by the second. */
+void bench_topic_settle(struct bench_report *report);
+/* In a report's note: which processors, and how often they were interrupted. */
+void bench_topic_tell_circumstances(struct bench_report *report,
+                                    const struct bench_machine *machine,
+                                    const struct topic_quiet *quiet);
+
 /* A group's: does it need two processors where there is one? */
 const char *bench_topic_unfit(void *state);
 
@@ -280,6 +287,16 @@ TOPIC_INLINE int topic_alternate_paused(struct topic_end *end, uint64_t count, t
 extern const struct topic_way bench_topic_line, bench_topic_line_paused, bench_topic_ring_round,
 	bench_topic_ring_stream, bench_topic_ring_batch, bench_topic_in_band;
 extern const struct topic_way bench_topic_memcpy;
+
+/* The kernel's, whose ends look again and again instead of going to sleep. */
+extern const struct topic_way bench_topic_pipe_spinning, bench_topic_socket_spinning;
+
+/*
+ * Of `ayre bench size`: a line each way with a memcpy beside it; and slots, a parameter of them, in memory that
+ * is shared, or in a file that is mapped, with words that are watched or with semaphores.
+ */
+extern const struct topic_way bench_size_line, bench_size_memory, bench_size_file,
+	bench_size_memory_asleep, bench_size_file_asleep, bench_size_file_stream;
 
 /* Ours. The parameter: bytes of the ring, 0: the default. */
 extern const struct topic_way bench_topic_copied, bench_topic_placed, bench_topic_asleep,

@@ -219,6 +219,99 @@ const struct topic_way bench_topic_packets = {
 	.far = bytes_far,
 };
 
+/* --- the same, by ends that spin --- */
+
+static int set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ? -errno : 0;
+}
+
+/* What is set is the open file's: the other side's descriptors have it too. */
+static int make_spinning(struct topic_end *near, int result)
+{
+	if (result == 0)
+		result = set_nonblocking(near->in);
+	if (result == 0 && near->out != near->in)
+		result = set_nonblocking(near->out);
+	return result;
+}
+
+static int make_spinning_pipes(struct topic_end *near, struct topic_end *far)
+{
+	int result = make_spinning(near, make_pipes(near, far));
+
+	return make_spinning(far, result);
+}
+
+static int make_spinning_streams(struct topic_end *near, struct topic_end *far)
+{
+	int result = make_spinning(near, make_streams(near, far));
+
+	return make_spinning(far, result);
+}
+
+/* Seconds of nothing but system calls. */
+#define CALLS_MAX (TOPIC_TURNS_MAX >> 6)
+
+TOPIC_INLINE int spinning_send(struct topic_end *end)
+{
+	const char *from = (const char *)end->message;
+	uint64_t left = end->message_bytes, turn = 0;
+
+	end->message[0] = end->sent++;
+	while (left > 0) {
+		ssize_t done = write(end->out, from, left);
+
+		if (done < 0 && (errno != EAGAIN || ++turn == CALLS_MAX))
+			return -errno;
+		if (done < 0)
+			continue;
+		from += done;
+		left -= (uint64_t)done;
+	}
+	return 0;
+}
+
+TOPIC_INLINE int spinning_receive(struct topic_end *end)
+{
+	char *to = (char *)end->buffer;
+	uint64_t left = end->message_bytes, turn = 0;
+
+	while (left > 0) {
+		ssize_t done = read(end->in, to, left);
+
+		if (done == 0)
+			return -EPIPE;
+		if (done < 0 && (errno != EAGAIN || ++turn == CALLS_MAX))
+			return -errno;
+		if (done < 0)
+			continue;
+		to += done;
+		left -= (uint64_t)done;
+	}
+	return topic_check(end, end->buffer);
+}
+
+TOPIC_ROUND_TRIPS(spinning, spinning_send, spinning_receive)
+
+const struct topic_way bench_topic_pipe_spinning = {
+	.make = make_spinning_pipes,
+	.close = close_both,
+	.near = spinning_near,
+	.far = spinning_far,
+};
+
+const struct topic_way bench_topic_socket_spinning = {
+	.make = make_spinning_streams,
+	.close = close_both,
+	.near = spinning_near,
+	.far = spinning_far,
+};
+
+/* --- packets, both ends on one processor --- */
+
 static int go_near(struct topic_end *end)
 {
 	return end->is_near ? 0 : bench_topic_bind(end->near_cpu);

@@ -81,3 +81,8 @@ for_each_user() {
 needs_root() {
   [ "$(id -u)" -eq 0 ] || skip "needs root"
 }
+
+# plot_shows FILE.svg FILE.json: the picture of `ayre bench --plot` has each figure of the document, where it belongs.
+plot_shows() {
+  /usr/bin/python3 "$BATS_TEST_DIRNAME/plot_shows.py" "$@"
+}
