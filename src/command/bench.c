@@ -38,6 +38,7 @@ static const struct bench benches[] = {
 struct bench_options {
 	bool json, quick;
 	const char *plot, *directory;
+	struct count_option rounds;
 	char *const *names; /* the operands */
 	int name_count;
 };
@@ -50,6 +51,8 @@ static const struct command_option bench_table[] = {
          "also draw it, into this file"},
 	{"quick", OPTION_FLAG, NULL, offsetof(struct bench_options, quick),
          "a few seconds: smaller files, fewer rounds, wider spread"},
+	{"rounds", OPTION_COUNT, "N", offsetof(struct bench_options, rounds),
+         "so many, of each benchmark, at most 31"},
 };
 
 /* Names of benchmarks, as operands. */
@@ -148,7 +151,8 @@ static int measure(const struct bench_options *given, const bool wanted[BENCH_CO
 		report->ours = benches[i].ours;
 		report->theirs = benches[i].theirs;
 		report->settings.quick = given->quick;
-		report->settings.rounds = given->quick ? QUICK_ROUNDS : FULL_ROUNDS;
+		report->settings.wanted_rounds = (unsigned int)given->rounds.count;
+		bench_set_rounds(&report->settings, given->quick ? QUICK_ROUNDS : FULL_ROUNDS);
 		report->settings.least_ns = given->quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
 		report->settings.directory = given->directory;
 		report->settings.names = given->names;
@@ -186,6 +190,9 @@ static int run_bench(void *values, int operand_count, char **operands)
 	size_t count = 0;
 	int result = choose(operand_count, operands, wanted);
 
+	if (result == EXIT_DONE && given->rounds.given &&
+	    (given->rounds.count < 1 || given->rounds.count > BENCH_ROUNDS_MAX))
+		result = output_usage("--rounds: from 1 to %d", BENCH_ROUNDS_MAX);
 	if (result == EXIT_DONE && given->plot)
 		result = bench_plot_check(given->plot);
 	if (result != EXIT_DONE)
@@ -210,7 +217,8 @@ const struct command bench_command = {
 	.verb = "bench",
 	.summary = "Measure this machine: files, logs, pipes, sizes, topics and workers, beside "
 		   "what it gives at all",
-	.synopsis = "[NAME[/GROUP]]... [--directory DIR] [--json] [--plot FILE.svg] [--quick]",
+	.synopsis = "[NAME[/GROUP]]... [--directory DIR] [--json] [--plot FILE.svg] [--quick] "
+		    "[--rounds N]",
 	.examples = "  ayre bench file                       files, read, written and mapped\n"
 		    "  ayre bench log --directory /srv       logs, on that disk\n"
 		    "  ayre bench pipe                       pipelines, against shells and others\n"

@@ -22,13 +22,20 @@
 
 struct bench_settings {
 	bool quick;
-	unsigned int rounds; /* without the warm-up; at most BENCH_ROUNDS_MAX */
-	int64_t least_ns;    /* a sample shorter than this is repeated more often */
+	unsigned int rounds;        /* without the warm-up; at most BENCH_ROUNDS_MAX */
+	unsigned int wanted_rounds; /* by who runs it; 0: as the benchmark has it */
+	int64_t least_ns;           /* a sample shorter than this is repeated more often */
 	/* What was asked for: "topic", "topic/stream_48"; none: everything. Borrowed. */
 	char *const *names;
 	int name_count;
 	const char *directory; /* for files; NULL: the usual one. Borrowed. */
 };
+
+/* As many as a benchmark has, unless others were asked for. */
+static inline void bench_set_rounds(struct bench_settings *settings, unsigned int rounds)
+{
+	settings->rounds = settings->wanted_rounds ? settings->wanted_rounds : rounds;
+}
 
 /* --- what is measured --- */
 

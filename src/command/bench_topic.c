@@ -59,7 +59,7 @@ void bench_topic_tell_circumstances(struct bench_report *report,
 
 void bench_topic_settle(struct bench_report *report)
 {
-	report->settings.rounds = report->settings.quick ? QUICK_ROUNDS : FULL_ROUNDS;
+	bench_set_rounds(&report->settings, report->settings.quick ? QUICK_ROUNDS : FULL_ROUNDS);
 	report->settings.least_ns = report->settings.quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
 }
 

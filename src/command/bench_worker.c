@@ -52,7 +52,7 @@ int bench_worker_run(struct bench_report *report, const struct bench_machine *ma
 	};
 	int result = EXIT_DONE;
 
-	report->settings.rounds = quick ? QUICK_ROUNDS : FULL_ROUNDS;
+	bench_set_rounds(&report->settings, quick ? QUICK_ROUNDS : FULL_ROUNDS);
 	report->settings.least_ns = quick ? QUICK_LEAST_NS : FULL_LEAST_NS;
 	for (size_t i = 0; result == EXIT_DONE && i < COUNT_OF(parts); i++)
 		result = parts[i](report, &bench);

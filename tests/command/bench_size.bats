@@ -74,6 +74,14 @@ two_processors() {
   grep -q '>left out<' none.svg
 }
 
+@test "as many rounds as are asked for, of whichever benchmark" {
+  run -0 --separate-stderr ayre bench topic/open file/first_touch --quick --json --rounds 7
+  jq -e '[.benchmarks[].rounds] == [7, 7]' <<<"$output"
+  for number in 0 32 99999999999; do
+    fails 2 "--rounds: from 1 to 31" ayre bench file --rounds $number
+  done
+}
+
 @test "several benchmarks end with one table that has a line for each group" {
   run -0 --separate-stderr ayre bench topic/open topic/idle_bytes file/memory file/first_touch --quick
   table=$(sed -n '/^group  *ours/,$p' <<<"$output")
