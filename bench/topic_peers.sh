@@ -1,7 +1,8 @@
 #!/bin/sh
 # Messages between processes: ayre beside iceoryx, ZeroMQ, nng and Boost.Interprocess, as Debian has them.
-# usage: topic_peers.sh BUILD-DIRECTORY [ROUNDS [CASE...]]
+# usage: topic_peers.sh [--json] BUILD-DIRECTORY [ROUNDS [CASE...]]
 #
+# --json           an object a line: case, peer, and left_out, or ayre_ns, peer_ns, ours_to_this and ayre_to_floor
 # BUILD-DIRECTORY  where src/libayre.a is; best of a release build
 # ROUNDS           of each row (default 9), after one that finds how many messages take long enough
 # CASE             as it is named in the first column: round/48 (default: all of them)
@@ -14,10 +15,15 @@ set -eu
 cd "$(dirname "$0")"
 
 usage() {
-  sed -n '2,14s/^# \{0,1\}//p' topic_peers.sh >&2
+  sed -n '2,15s/^# \{0,1\}//p' topic_peers.sh >&2
   exit 2
 }
 
+json=
+if [ "${1:-}" = --json ]; then
+  json=yes
+  shift
+fi
 [ $# -ge 1 ] || usage
 case $1 in /*) build=$1 ;; *) build=$OLDPWD/$1 ;; esac
 rounds=${2:-9}
@@ -46,8 +52,16 @@ trap 'exit 130' INT TERM
 
 flags='-O2 -D_GNU_SOURCE'
 peers=
+# NAME WHY [CASE]
 left_out() {
-  printf 'left out: %s: %s\n' "$1" "$2"
+  if [ "$json" ]; then
+    jq -nc --arg peer "$1" --arg why "$2" --arg case "${3:-}" '{case: (if $case == "" then null else $case end),
+      peer: $peer, left_out: $why}'
+  elif [ $# -gt 2 ]; then
+    printf '%-16s %-9s left out: %s\n' "$3" "$1" "$2"
+  else
+    printf 'left out: %s: %s\n' "$1" "$2"
+  fi
 }
 
 # Word splitting is meant: lists of flags.
@@ -65,14 +79,18 @@ build_cxx() {
   c++ $flags -std=c++17 "peers/$name.cpp" -o "$work/$name" "$@" 2>"$work/log"
 }
 
-# NAME BUILDER PACKAGE FLAGS...
+# NAME BUILDER PACKAGE HEADER FLAGS...: what is not there is told by the Debian package that has it
 try_peer() {
-  name=$1 builder=$2 package=$3
-  shift 3
-  if "$builder" "$name" "$@"; then
+  name=$1 builder=$2 package=$3 header=$4
+  shift 4
+  # Word splitting is meant: a list of flags, of which a preprocessor takes some.
+  # shellcheck disable=SC2086
+  if ! printf '#include <%s>\n' "$header" | c++ $flags -std=c++17 -E -x c++ "$@" - >/dev/null 2>&1; then
+    left_out "$name" "$package is not installed: apt-get install $package"
+  elif "$builder" "$name" "$@"; then
     peers="$peers $name"
   else
-    left_out "$name" "$package is not installed, or does not build"
+    left_out "$name" "it does not build with $package: $(grep -m 1 error "$work/log" || tail -n 1 "$work/log")"
   fi
 }
 
@@ -85,18 +103,18 @@ for directory in /usr/include/iceoryx/*; do
   [ ! -d "$directory/iceoryx_posh" ] || iceoryx=$directory
 done
 if ! command -v iox-roudi >/dev/null 2>&1; then
-  left_out iceoryx 'iox-roudi is not installed (iceoryx)'
+  left_out iceoryx 'iceoryx, which has iox-roudi, is not installed: apt-get install iceoryx libiceoryx-posh-dev'
 elif [ -z "$iceoryx" ]; then
-  left_out iceoryx 'libiceoryx-posh-dev is not installed'
+  left_out iceoryx 'libiceoryx-posh-dev is not installed: apt-get install libiceoryx-posh-dev'
 elif pgrep -x iox-roudi >/dev/null; then
   left_out iceoryx 'another RouDi is running, with pools of its own'
 else
-  try_peer iceoryx build_cxx libiceoryx-posh-dev \
+  try_peer iceoryx build_cxx libiceoryx-posh-dev iceoryx_posh/runtime/posh_runtime.hpp \
     "-I$iceoryx" -liceoryx_posh -liceoryx_hoofs -liceoryx_platform -pthread
 fi
-try_peer zmq build_c libzmq3-dev -lzmq
-try_peer nng build_c libnng-dev -lnng
-try_peer boost build_cxx libboost-dev -pthread
+try_peer zmq build_c libzmq3-dev zmq.h -lzmq
+try_peer nng build_c libnng-dev nng/nng.h -lnng
+try_peer boost build_cxx libboost-dev boost/interprocess/ipc/message_queue.hpp -pthread
 
 # --- where ---
 
@@ -155,17 +173,32 @@ ratio() {
   awk '{ printf "%.3f [%.3f - %.3f]", $1, $2, $3 }'
 }
 
+# "1.5 1.4 1.6", or nothing -> an object, or null
+spread_json() {
+  spread | awk '{ printf "{\"median\": %.4g, \"q1\": %.4g, \"q3\": %.4g}", $1, $2, $3 } END { if (!NR) printf "null" }'
+}
+
+print_json() {
+  jq -nc --arg case "$1" --arg peer "$2" --arg rounds "$rounds" \
+    --argjson ayre "$(awk '{ print $2 }' "$work/rows" | spread_json)" \
+    --argjson theirs "$(awk '{ print $3 }' "$work/rows" | spread_json)" \
+    --argjson ratio "$(awk '{ print $2 / $3 }' "$work/rows" | spread_json)" \
+    --argjson floor "$(awk '$1 != "-" { print $2 / $1 }' "$work/rows" | spread_json)" \
+    '{case: $case, peer: $peer, rounds: ($rounds | tonumber), ayre_ns: $ayre, peer_ns: $theirs, ours_to_this: $ratio,
+      ayre_to_floor: $floor}'
+}
+
 # Raw, ayre, peer; raw, ayre, peer; ...
 measure_row() {
   case=$1 peer=$2 mode=$3 bytes=$4 cpu=$5 readers=$6 unit=$7
   count=$(find_count "$peer" "$mode" "$bytes" "$cpu" "$readers")
   case $count in
   'left out'*)
-    printf '%-16s %-9s %s\n' "$case" "$peer" "$count"
+    left_out "$peer" "${count#left out: }" "$case"
     return
     ;;
   '')
-    printf '%-16s %-9s left out: it failed: %s\n' "$case" "$peer" "$(tail -n 1 "$work/errors")"
+    left_out "$peer" "it failed: $(tail -n 1 "$work/errors")" "$case"
     return
     ;;
   esac
@@ -182,7 +215,11 @@ measure_row() {
     round=$((round + 1))
   done
   if grep -q -- '- *$\|[0-9-] - ' "$work/rows"; then
-    printf '%-16s %-9s left out: a run failed: %s\n' "$case" "$peer" "$(tail -n 1 "$work/errors")"
+    left_out "$peer" "a run failed: $(tail -n 1 "$work/errors")" "$case"
+    return
+  fi
+  if [ "$json" ]; then
+    print_json "$case" "$peer"
     return
   fi
   printf '%-16s %-9s %s | ayre %s' "$case" "$peer" \
@@ -205,9 +242,9 @@ measure_case() {
   done
 }
 
-printf '%s rounds of raw, ayre, peer; processors %s and %s; median [quartiles]; ayre/peer below 1: ayre is faster\n' \
+[ "$json" ] || printf '%s rounds of raw, ayre, peer; processors %s and %s; median [quartiles]; ayre/peer below 1: ayre is faster\n' \
   "$rounds" "$near" "$far"
-printf 'round, asleep, open: microseconds; stream/48 and fan: millions a second; other streams: GB/s\n\n'
+[ "$json" ] || printf 'round, asleep, open: microseconds; stream/48 and fan: millions a second; other streams: GB/s\n\n'
 measure_case round/48 round 48 "$far" 1 time
 measure_case round/256 round 256 "$far" 1 time
 measure_case asleep/same asleep 48 "$near" 1 time
