@@ -33,30 +33,36 @@ void help_noun(FILE *stream, const char *noun)
 	fprintf(stream, "  ayre help %s VERB   more about one of them\n", noun);
 }
 
-/* As wide as the longest, and not narrower than this. */
-#define OPTION_COLUMNS 18
+/* As wide as the longest, within bounds: what is longer has a line of its own. */
+#define OPTION_COLUMNS_LEAST 18
+#define OPTION_COLUMNS_MOST  24
 
 static int option_columns(const struct command *command)
 {
-	size_t columns = OPTION_COLUMNS;
+	size_t columns = OPTION_COLUMNS_LEAST;
 
 	for (size_t i = 0; i < command->option_count; i++) {
 		const struct command_option *option = &command->options[i];
 		size_t length = strlen("--") + strlen(option->name) +
 		                (option->argument ? 1 + strlen(option->argument) : 0);
 
-		columns = length > columns ? length : columns;
+		if (length > columns && length <= OPTION_COLUMNS_MOST)
+			columns = length;
 	}
 	return (int)columns;
 }
 
 static void print_option(FILE *stream, const struct command_option *option, int columns)
 {
-	char name[64];
+	int length = fprintf(stream, "  --%s%s%s", option->name, option->argument ? " " : "",
+	                     option->argument ? option->argument : "");
 
-	snprintf(name, sizeof(name), "--%s%s%s", option->name, option->argument ? " " : "",
-	         option->argument ? option->argument : "");
-	fprintf(stream, "  %-*s %s\n", columns, name, option->help);
+	columns += (int)strlen("  ");
+	if (length > columns) {
+		fputc('\n', stream);
+		length = 0;
+	}
+	fprintf(stream, "%*s %s\n", columns - length, "", option->help);
 }
 
 void help_command(FILE *stream, const struct command *command)

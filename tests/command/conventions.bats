@@ -22,7 +22,7 @@ load support
   done
 }
 
-# Two blanks at least behind the longest option; and a verb at the beginning of each summary.
+# A summary begins with a verb. What is too long for the column of the options has a line of its own.
 @test "the help of each command is aligned, and says what it does" {
   ayre help | sed -n 's/^  ayre \(.*[a-z]\)  *\([A-Z][a-z]*\) .*/\2/p' | sort -u >verbs
   [ "$(grep -cxE 'Every|One|The|Which|What|All' verbs)" -eq 0 ]
@@ -30,7 +30,7 @@ load support
   ayre help | sed -n 's/^  ayre \([a-z]*\( [a-z]\{2,\}\)\{0,1\}\)  *.*/\1/p' | grep -v '^help' >commands
   while IFS= read -r words; do
     # shellcheck disable=SC2086
-    ayre help $words | sed -n '/^options:/,$p' | grep '^  --' >options
+    ayre help $words | sed -n '/^options:/,$p' | grep '^  --' | grep -vE '^  --[a-z-]+ [^ ]+$' >options
     # Each text begins in the column of the last one, which is that of --help.
     column=$(tail -1 options | sed 's/this text$//' | tr -d '\n' | wc -c)
     [ "$(cut -c"$column" options | sort -u)" = ' ' ]
