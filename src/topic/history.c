@@ -109,11 +109,14 @@ static int open_extent(struct ayre_subscriber *subscriber, struct ayrei_source *
 	return ayrei_extent_open(&source->extent, &subscriber->topic, source->id, begin);
 }
 
-/* The beginning of the first extent that can be opened, from this one of the list on. */
+/*
+ * The beginning of the first extent that can be opened, from this one of the list on. -EBADMSG: there are some, and none
+ * can be; -ENOENT: there is none.
+ */
 static int go_to_extent(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                         const struct ayrei_extents *extents, size_t index)
 {
-	int result = -ENOENT;
+	int result, failure = -ENOENT;
 
 	for (; index < extents->count; index++) {
 		result = open_extent(subscriber, source, extents->begins[index]);
@@ -125,8 +128,10 @@ static int go_to_extent(struct ayre_subscriber *subscriber, struct ayrei_source 
 		}
 		if (result != -ENOENT && result != -EBADMSG && result != -EPROTO)
 			return result;
+		if (result != -ENOENT)
+			failure = -EBADMSG;
 	}
-	return -ENOENT;
+	return failure;
 }
 
 /* Behind what is damaged: by the index, the next extent, or the ring. Nothing there: it ends here. */
@@ -152,10 +157,15 @@ static int pass_damage(struct ayre_subscriber *subscriber, struct ayrei_source *
 	/* Repair has given it up, and said so. */
 	if (result == 0 && source->extent.follows == position)
 		return AYREI_AGAIN;
+	if (result == -EBADMSG)
+		result = -ENOENT;
 	if (result == -ENOENT && ayrei_source_layout(source)) {
 		struct ayrei_log_place before = {position, source->reader.sequence, false};
+		bool is_in_ring = goes_back_to(subscriber, ayrei_source_layout(source), position);
 
 		leave_log(subscriber, source);
+		if (is_in_ring)
+			return AYREI_AGAIN;
 		if (ayrei_reader_seek_oldest(&source->reader) < 0)
 			return ayrei_source_break(subscriber, source);
 		place = (struct ayrei_log_place){source->reader.position, source->reader.sequence,
@@ -168,9 +178,8 @@ static int pass_damage(struct ayre_subscriber *subscriber, struct ayrei_source *
 	return result == 0 || result == -ENOENT ? -EBADMSG : result;
 }
 
-/* What its log.ID says was safe, or was given up. false: it says nothing. */
-static bool read_slot(const struct ayre_subscriber *subscriber, const struct ayrei_source *source,
-                      struct ayrei_slot_layout *ret_slot)
+bool ayrei_source_read_slot(const struct ayre_subscriber *subscriber,
+                            const struct ayrei_source *source, struct ayrei_slot_layout *ret_slot)
 {
 	char path[AYREI_PEER_PATH_BYTES];
 	struct stat status;
@@ -178,6 +187,28 @@ static bool read_slot(const struct ayre_subscriber *subscriber, const struct ayr
 		ayrei_log_path(&subscriber->topic, source->id, path), 0, &status);
 
 	return fd >= 0 && ayrei_slot_read(fd, &subscriber->topic, source->id, ret_slot) == 0;
+}
+
+/* Nothing whole is at the position: is this the end, or is something missing? */
+static bool is_missing(const struct ayre_subscriber *subscriber, const struct ayrei_source *source)
+{
+	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
+	uint64_t position = source->reader.position;
+	struct ayrei_slot_layout slot;
+
+	if (layout)
+		return position < ayrei_load_acquire(&layout->carried);
+	return (ayrei_source_read_slot(subscriber, source, &slot) &&
+	        (slot.safe > position || slot.last > position)) ||
+	       ayrei_extent_is_damaged(&source->extent, position);
+}
+
+static int stop_at(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	if (is_missing(subscriber, source))
+		return pass_damage(subscriber, source);
+	source->log_end = source->reader.position;
+	return AYREI_NOTHING;
 }
 
 /*
@@ -200,16 +231,18 @@ static int reach(struct ayre_subscriber *subscriber, struct ayrei_source *source
 		return result;
 	index = ayrei_extents_find(&extents, position);
 	if (extents.count == 0) {
-		source->log_end = position;
-		result = AYREI_NOTHING;
+		result = stop_at(subscriber, source);
 	} else if (index == SIZE_MAX) {
 		result = go_to_extent(subscriber, source, &extents, 0);
 		if (result == 0)
-			result = read_slot(subscriber, source, &slot) && slot.first <= position
+			result = ayrei_source_read_slot(subscriber, source, &slot) &&
+			                         slot.first <= position
 			                 ? -EBADMSG
 			                 : AYREI_AGAIN;
 		else if (result == -ENOENT)
 			result = AYREI_AGAIN;
+		else if (result == -EBADMSG)
+			result = pass_damage(subscriber, source);
 	} else {
 		result = open_extent(subscriber, source, extents.begins[index]);
 		if (result == 0)
@@ -223,21 +256,9 @@ static int reach(struct ayre_subscriber *subscriber, struct ayrei_source *source
 	return result;
 }
 
-/* Without a ring: is this the end, or is something missing? */
-static bool is_damaged(const struct ayre_subscriber *subscriber, const struct ayrei_source *source)
-{
-	uint64_t position = source->reader.position;
-	struct ayrei_slot_layout slot;
-
-	return (read_slot(subscriber, source, &slot) &&
-	        (slot.safe > position || slot.last > position)) ||
-	       ayrei_extent_is_damaged(&source->extent, position);
-}
-
 /* No whole record is at the position, in the extent that it is in. */
 static int stop(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
-	const struct ayrei_lane_layout *layout = ayrei_source_layout(source);
 	uint64_t position = source->reader.position;
 	struct ayrei_extent next;
 	int result;
@@ -249,14 +270,13 @@ static int stop(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 			source->extent = next;
 			return AYREI_AGAIN;
 		}
-		if (result != -ENOENT && result != -EBADMSG && result != -EPROTO)
+		/* There was never one with this name that had no head. */
+		if (result == -EBADMSG)
+			return pass_damage(subscriber, source);
+		if (result != -ENOENT && result != -EPROTO)
 			return result;
 	}
-	if (layout ? position < ayrei_load_acquire(&layout->carried)
-	           : is_damaged(subscriber, source))
-		return pass_damage(subscriber, source);
-	source->log_end = position;
-	return AYREI_NOTHING;
+	return stop_at(subscriber, source);
 }
 
 /* --- receiving --- */

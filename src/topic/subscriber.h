@@ -22,6 +22,7 @@
 #include "topic/directory.h"
 #include "topic/extent.h"
 #include "topic/lane.h"
+#include "topic/log_layout.h"
 #include "topic/shared.h"
 #include "topic/wait.h"
 
@@ -220,6 +221,9 @@ void ayrei_source_enter_log(struct ayrei_source *source);
 /* Where to begin in a durable lane, as the options have it. */
 int ayrei_source_seek_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                           uint32_t from, int64_t value);
+/* What its log.ID says was safe, or was given up. false: it says nothing. */
+bool ayrei_source_read_slot(const struct ayre_subscriber *subscriber,
+                            const struct ayrei_source *source, struct ayrei_slot_layout *ret_slot);
 /* As look() in subscriber.c: enum ayrei_attempt or a negative errno; -EBADMSG: what is damaged is passed over. */
 int ayrei_source_look_in_log(struct ayre_subscriber *subscriber, struct ayrei_source *source,
                              struct ayre_message *message, uint64_t *ret_header);
