@@ -13,10 +13,7 @@
  * The log is a file of a fixed size, used before: it is full of the records of an older log. Records
  * begin where the one before ends. A record's check goes on from that of the record before, and the
  * first one's from the log's key: so what an older log, or an earlier life, has left at a place does
- * not fit. Recovery ends before the first that does not.
- *
- * The marks: "attempted SEQUENCE LIFE", "acknowledged SEQUENCE LIFE". What a payload is, and how long,
- * follows from these, so that check needs no other memory of what was written.
+ * not fit. Recovery ends before the first that does not. The marks are those of marks.h.
  * Exit: 0; 1 something is lost, invented or damaged; 2 usage; 3 no result.
  */
 #include <errno.h>
@@ -28,12 +25,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "power/marks.h"
+
+#define MESSAGES     60 /* of one life */
 #define LOG_BYTES    (1024 * 1024)
 #define FIRST_RECORD 4096
-#define MESSAGES     60 /* of one life */
-#define AT_ONCE      4  /* most messages to a flush */
-
-enum { EXIT_WRONG = 1, EXIT_USAGE, EXIT_NO_RESULT };
 
 struct record {
 	uint64_t check;
@@ -64,20 +60,6 @@ struct log {
 	uint64_t end, sequence, check, life;
 };
 
-static _Noreturn void fail(const char *what)
-{
-	fprintf(stderr, "plain_log: %s: %s\n", what, strerror(errno));
-	exit(EXIT_NO_RESULT);
-}
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	uint64_t z = (a + 1) * 0x9e3779b97f4a7c15 ^ (b + 1) * 0xd1b54a32d192ed03;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	return z ^ (z >> 29);
-}
-
 /* The same whatever the life, so that old records begin where new ones do. Mostly small; and
  * some over several pages. */
 static uint64_t payload_length(uint64_t sequence)
@@ -85,11 +67,6 @@ static uint64_t payload_length(uint64_t sequence)
 	uint64_t random = mix(sequence, 0);
 
 	return random % 4 == 0 ? random / 4 % 16000 : random / 4 % 1500;
-}
-
-static unsigned char payload_byte(uint64_t sequence, uint64_t life, uint64_t offset)
-{
-	return (unsigned char)(mix(mix(sequence, life), offset / 8) >> 8 * (offset % 8));
 }
 
 static uint64_t record_bytes(uint64_t length)
@@ -140,7 +117,7 @@ static bool append(struct log *log)
 		return false;
 	record = calloc(1, bytes);
 	if (!record)
-		fail("memory");
+		fail("memory", errno);
 	record->length = length;
 	record->sequence = log->sequence;
 	record->life = log->life;
@@ -148,7 +125,7 @@ static bool append(struct log *log)
 		record->payload[i] = payload_byte(record->sequence, record->life, i);
 	record->check = check_of(log->variant, record, log->check);
 	if (pwrite(log->fd, record, bytes, (off_t)log->end) != (ssize_t)bytes)
-		fail("write");
+		fail("write", errno);
 	move_over(log, record);
 	free(record);
 	return true;
@@ -161,7 +138,7 @@ static void create(const struct log *log, int directory, uint64_t key)
 	int fd = openat(directory, "new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd == -1 || ftruncate(fd, LOG_BYTES) == -1)
-		fail("create");
+		fail("create", errno);
 	old.fd = fd;
 	old.end = FIRST_RECORD;
 	old.check = key + 1;
@@ -169,7 +146,7 @@ static void create(const struct log *log, int directory, uint64_t key)
 		;
 	if (pwrite(fd, &key, sizeof(key), 0) != sizeof(key) || fsync(fd) == -1 ||
 	    renameat(directory, "new", directory, "log") == -1 || fsync(directory) == -1)
-		fail("create");
+		fail("create", errno);
 	close(fd);
 }
 
@@ -180,7 +157,7 @@ static bool open_log(struct log *log, const struct variant *variant, bool make)
 	int directory = open(disk ? disk : "", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (directory == -1)
-		fail("POWER_DISK");
+		fail("POWER_DISK", errno);
 	*log = (struct log){.variant = variant, .end = FIRST_RECORD};
 	log->fd = openat(directory, "log", O_RDWR | O_CLOEXEC);
 	if (log->fd == -1 && make) {
@@ -192,7 +169,7 @@ static bool open_log(struct log *log, const struct variant *variant, bool make)
 		return false;
 	log->bytes = malloc(LOG_BYTES);
 	if (!log->bytes || pread(log->fd, log->bytes, LOG_BYTES, 0) != LOG_BYTES)
-		fail("read");
+		fail("read", errno);
 	memcpy(&log->check, log->bytes, sizeof(log->check));
 	return true;
 }
@@ -205,22 +182,16 @@ static void close_log(struct log *log)
 
 /* --- write --- */
 
-static void mark(int marks, const char *word, uint64_t sequence, uint64_t life)
-{
-	if (dprintf(marks, "%s %" PRIu64 " %" PRIu64 "\n", word, sequence, life) < 0)
-		fail("marks");
-}
-
 static void flush(const struct log *log)
 {
 	if (!log->variant->unflushed && fdatasync(log->fd) == -1)
-		fail("flush");
+		fail("flush", errno);
 }
 
 /* Some messages, and one flush for all of them. */
 static bool append_some(struct log *log, int marks)
 {
-	uint64_t first = log->sequence, count = 1 + mix(log->sequence, log->life) % AT_ONCE;
+	uint64_t first = log->sequence, count = draw_count(log->sequence, log->life);
 	bool room = true;
 
 	for (uint64_t i = 0; room && i < count; i++) {
@@ -240,16 +211,14 @@ static int run_write(const struct variant *variant)
 {
 	const struct record *record;
 	struct log log;
-	int marks = open(getenv("POWER_MARKS"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	int marks = open_marks();
 	uint64_t stop;
 
-	if (marks == -1)
-		fail("POWER_MARKS");
 	if (!open_log(&log, variant, true))
-		fail("log");
+		fail("log", errno);
 	while ((record = whole_record(&log)))
 		move_over(&log, record);
-	log.life = strtoull(getenv("POWER_LIFE"), NULL, 0);
+	log.life = this_life();
 	stop = log.sequence + MESSAGES;
 	while (log.sequence < stop && append_some(&log, marks))
 		;
@@ -260,44 +229,13 @@ static int run_write(const struct variant *variant)
 
 /* --- check --- */
 
-#define MOST_SEQUENCES 4096
-#define MOST_LIVES     64
-
-/* By bits: in which lives it was attempted; in which one, acknowledged. */
-static uint64_t attempted[MOST_SEQUENCES], acknowledged[MOST_SEQUENCES];
-
-static void read_marks(void)
-{
-	uint64_t sequence, life;
-	char line[128], word[16];
-
-	while (fgets(line, sizeof(line), stdin)) {
-		if (sscanf(line, "%15s %" SCNu64 " %" SCNu64, word, &sequence, &life) != 3 ||
-		    sequence >= MOST_SEQUENCES || life >= MOST_LIVES)
-			exit(EXIT_NO_RESULT);
-		attempted[sequence] |= UINT64_C(1) << life;
-		if (strcmp(word, "acknowledged") == 0)
-			acknowledged[sequence] |= UINT64_C(1) << life;
-	}
-}
-
-static int wrong(const char *what, uint64_t sequence, uint64_t life)
-{
-	printf("%s: message %" PRIu64 " of life %" PRIu64 "\n", what, sequence, life);
-	return EXIT_WRONG;
-}
-
 static int judge(const struct record *record, uint64_t life_before)
 {
 	uint64_t sequence = record->sequence, life = record->life;
+	int result = judge_mark(sequence, life, life_before);
 
-	if (sequence >= MOST_SEQUENCES || life >= MOST_LIVES ||
-	    !(attempted[sequence] & UINT64_C(1) << life))
-		return wrong("invented", sequence, life);
-	if (acknowledged[sequence] && !(acknowledged[sequence] & UINT64_C(1) << life))
-		return wrong("another one was acknowledged", sequence, life);
-	if (life < life_before)
-		return wrong("back from the dead", sequence, life);
+	if (result != 0)
+		return result;
 	if (record->length != payload_length(sequence))
 		return wrong("of another length", sequence, life);
 	for (uint64_t i = 0; i < record->length; i++)
@@ -317,10 +255,7 @@ static int judge_all(struct log *log)
 		log->life = record->life;
 		move_over(log, record);
 	}
-	for (uint64_t i = log->sequence; result == 0 && i < MOST_SEQUENCES; i++)
-		if (acknowledged[i])
-			result = wrong("lost", i, (uint64_t)__builtin_ctzll(acknowledged[i]));
-	return result;
+	return result == 0 ? judge_missing(log->sequence) : result;
 }
 
 static int run_check(const struct variant *variant)
@@ -331,17 +266,16 @@ static int run_check(const struct variant *variant)
 
 	read_marks();
 	if (!open_log(&log, variant, false))
-		return attempted[0] ? wrong("no log, but", 0, 0) : 0;
+		return was_attempted(0) ? wrong("no log, but", 0, 0) : 0;
 	result = judge_all(&log);
 	sequence = log.sequence;
-	log.life = MOST_LIVES - 1;
+	log.life = LAST_LIFE;
 	/* It takes another message, and has it. */
 	if (result == 0 && append(&log)) {
-		attempted[sequence] |= UINT64_C(1) << log.life;
-		acknowledged[sequence] = UINT64_C(1) << log.life;
+		mark_last(sequence);
 		close_log(&log);
 		if (!open_log(&log, variant, false))
-			fail("log");
+			fail("log", errno);
 		result = judge_all(&log);
 	}
 	close_log(&log);

@@ -10,7 +10,7 @@
  *   early       acknowledges before it flushes
  *   unchecked   takes every record for whole: the library's own check is answered here
  *
- * The marks are those of plain_log.c. Rings and extents are as small as they can be, so that many messages lie beside
+ * The marks are those of marks.h. Rings and extents are as small as they can be, so that many messages lie beside
  * the ring, and many extents are begun.
  * Exit: 0; 1 something is lost, invented or damaged; 2 usage; 3 no result.
  */
@@ -25,12 +25,10 @@
 
 #include <ayre.h>
 
+#include "power/marks.h"
 #include "topic/record.h"
 
-#define AT_ONCE 4 /* most messages to a flush */
-#define MOST    16384
-
-enum { EXIT_WRONG = 1, EXIT_USAGE, EXIT_NO_RESULT };
+#define MOST 16384
 
 struct variant {
 	const char *name;
@@ -62,21 +60,7 @@ bool __wrap_ayrei_record_is_whole(uint64_t key, uint64_t position, uint64_t head
 	return variant->unchecked || __real_ayrei_record_is_whole(key, position, header, bytes);
 }
 
-static _Noreturn void fail(const char *what, int code)
-{
-	fprintf(stderr, "topic_log: %s: %s\n", what, strerror(-code));
-	exit(EXIT_NO_RESULT);
-}
-
 /* --- messages --- */
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	uint64_t z = (a + 1) * 0x9e3779b97f4a7c15 ^ (b + 1) * 0xd1b54a32d192ed03;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	return z ^ (z >> 29);
-}
 
 /* The same whatever the life, so that what an earlier life has left begins where new records do. */
 static size_t message_bytes(uint64_t sequence)
@@ -93,7 +77,7 @@ static size_t make_message(unsigned char data[static MOST], uint64_t sequence, u
 	memcpy(data, &sequence, sizeof(sequence));
 	memcpy(data + 8, &life, sizeof(life));
 	for (size_t i = 16; i < bytes; i++)
-		data[i] = (unsigned char)(mix(mix(sequence, life), i / 8) >> 8 * (i % 8));
+		data[i] = payload_byte(sequence, life, i);
 	return bytes;
 }
 
@@ -124,7 +108,7 @@ static struct ayre_publisher *open_publisher(void)
 	int result = ayre_publisher_open(&options, topic, &publisher, NULL);
 
 	if (result < 0)
-		fail("publisher", result);
+		fail("publisher", -result);
 	return publisher;
 }
 
@@ -133,14 +117,8 @@ static uint64_t next_sequence(const struct ayre_publisher *publisher)
 	struct ayre_publisher_info info = {.size = sizeof(info)};
 
 	if (ayre_publisher_get_info(publisher, &info) < 0)
-		fail("info", -EINVAL);
+		fail("info", EINVAL);
 	return info.messages;
-}
-
-static void mark(int marks, const char *word, uint64_t sequence, uint64_t life)
-{
-	if (dprintf(marks, "%s %" PRIu64 " %" PRIu64 "\n", word, sequence, life) < 0)
-		fail("marks", -errno);
 }
 
 static void send_one(struct ayre_publisher *publisher, uint64_t sequence, uint64_t life)
@@ -150,7 +128,7 @@ static void send_one(struct ayre_publisher *publisher, uint64_t sequence, uint64
 	int result = ayre_publisher_send(publisher, data, bytes);
 
 	if (result < 0)
-		fail("send", result);
+		fail("send", -result);
 }
 
 static void flush(struct ayre_publisher *publisher, uint64_t last)
@@ -162,13 +140,13 @@ static void flush(struct ayre_publisher *publisher, uint64_t last)
 	else if (variant->sync == AYRE_TOPIC_SYNC_GROUP || variant->asks)
 		result = ayre_publisher_sync(publisher);
 	if (result < 0)
-		fail("flush", result);
+		fail("flush", -result);
 }
 
 /* owed: the first that is not acknowledged. */
 static void publish_some(struct ayre_publisher *publisher, int marks, uint64_t life, uint64_t *owed)
 {
-	uint64_t first = next_sequence(publisher), count = 1 + mix(first, life) % AT_ONCE;
+	uint64_t first = next_sequence(publisher), count = draw_count(first, life);
 
 	for (uint64_t i = first; i < first + count; i++) {
 		mark(marks, "attempted", i, life);
@@ -188,12 +166,10 @@ static void publish_some(struct ayre_publisher *publisher, int marks, uint64_t l
 
 static int run_write(void)
 {
-	int marks = open(getenv("POWER_MARKS"), O_WRONLY | O_APPEND | O_CLOEXEC);
-	uint64_t life = strtoull(getenv("POWER_LIFE"), NULL, 0), stop, owed;
+	int marks = open_marks();
+	uint64_t life = this_life(), stop, owed;
 	struct ayre_publisher *publisher = open_publisher();
 
-	if (marks == -1)
-		fail("POWER_MARKS", -errno);
 	owed = next_sequence(publisher);
 	stop = owed + message_count(life);
 	while (next_sequence(publisher) < stop)
@@ -205,50 +181,22 @@ static int run_write(void)
 
 /* --- check --- */
 
-#define MOST_SEQUENCES 4096
-#define MOST_LIVES     64
-
-/* By bits: in which lives it was attempted; in which one, acknowledged. */
-static uint64_t attempted[MOST_SEQUENCES], acknowledged[MOST_SEQUENCES];
-
-static void read_marks(void)
-{
-	uint64_t sequence, life;
-	char line[128], word[16];
-
-	while (fgets(line, sizeof(line), stdin)) {
-		if (sscanf(line, "%15s %" SCNu64 " %" SCNu64, word, &sequence, &life) != 3 ||
-		    sequence >= MOST_SEQUENCES || life >= MOST_LIVES)
-			exit(EXIT_NO_RESULT);
-		attempted[sequence] |= UINT64_C(1) << life;
-		if (strcmp(word, "acknowledged") == 0)
-			acknowledged[sequence] |= UINT64_C(1) << life;
-	}
-}
-
-static int wrong(const char *what, uint64_t sequence, uint64_t life)
-{
-	printf("%s: message %" PRIu64 " of life %" PRIu64 "\n", what, sequence, life);
-	return EXIT_WRONG;
-}
-
 static int judge(const struct ayre_message *message, uint64_t life_before, uint64_t *ret_life)
 {
 	const unsigned char *data = message->data;
 	unsigned char whole[MOST];
 	uint64_t sequence = message->sequence, told, life;
+	int result;
 
-	if (message->bytes < 16 || sequence >= MOST_SEQUENCES)
+	if (message->bytes < 16)
 		return wrong("damaged", sequence, 0);
 	memcpy(&told, data, sizeof(told));
 	memcpy(&life, data + 8, sizeof(life));
 	*ret_life = life;
-	if (told != sequence || life >= MOST_LIVES || !(attempted[sequence] & UINT64_C(1) << life))
-		return wrong("invented", sequence, life);
-	if (acknowledged[sequence] && !(acknowledged[sequence] & UINT64_C(1) << life))
-		return wrong("another one was acknowledged", sequence, life);
-	if (life < life_before)
-		return wrong("back from the dead", sequence, life);
+	result = told == sequence ? judge_mark(sequence, life, life_before)
+	                          : wrong("invented", sequence, life);
+	if (result != 0)
+		return result;
 	return message->bytes == make_message(whole, sequence, life) &&
 	                       memcmp(data, whole, message->bytes) == 0
 	               ? 0
@@ -256,13 +204,13 @@ static int judge(const struct ayre_message *message, uint64_t life_before, uint6
 }
 
 /* What is not there. */
-static int judge_gap(uint64_t from, uint64_t until, uint64_t life)
+static int judge_gap(uint64_t from, uint64_t until)
 {
 	if (!variant->asks)
-		return wrong("a gap", from, life);
+		return wrong("a gap", from, 0);
 	for (; from < until; from++)
-		if (acknowledged[from])
-			return wrong("lost", from, life);
+		if (was_acknowledged(from))
+			return wrong("lost", from, 0);
 	return 0;
 }
 
@@ -282,9 +230,9 @@ static int judge_all(uint64_t *ret_end)
 
 	*ret_end = 0;
 	if (result == -ENOENT)
-		return attempted[0] && acknowledged[0] ? wrong("no topic, but", 0, 0) : 0;
+		return was_acknowledged(0) ? wrong("no topic, but", 0, 0) : 0;
 	if (result < 0)
-		fail("subscriber", result);
+		fail("subscriber", -result);
 	for (;;) {
 		ssize_t got =
 			ayre_subscriber_try_receive(subscriber, buffer, sizeof(buffer), &message);
@@ -304,7 +252,7 @@ static int judge_all(uint64_t *ret_end)
 		if (variant->retains && expected == 0)
 			expected = message.sequence;
 		if (message.sequence != expected)
-			result = judge_gap(expected, message.sequence, life);
+			result = judge_gap(expected, message.sequence);
 		if (result == 0)
 			result = judge(&message, life, &life);
 		if (result != 0)
@@ -312,11 +260,8 @@ static int judge_all(uint64_t *ret_end)
 		expected = message.sequence + 1;
 	}
 	ayre_subscriber_close(subscriber);
-	for (uint64_t i = expected; result == 0 && i < MOST_SEQUENCES; i++)
-		if (acknowledged[i])
-			result = wrong("lost", i, (uint64_t)__builtin_ctzll(acknowledged[i]));
 	*ret_end = expected;
-	return result;
+	return result == 0 ? judge_missing(expected) : result;
 }
 
 static int verify(void)
@@ -327,28 +272,26 @@ static int verify(void)
 	if (result == -ENOENT)
 		return 0;
 	if (result < 0)
-		fail("verify", result);
+		fail("verify", -result);
 	return result == 0 || variant->asks ? 0 : wrong("verify finds damage", counts.messages, 0);
 }
 
 /* It takes another message, and has it. */
 static int go_on(uint64_t end)
 {
-	uint64_t life = MOST_LIVES - 1, sequence;
 	struct ayre_publisher *publisher = open_publisher();
+	uint64_t sequence = next_sequence(publisher);
 	int result = 0;
 
-	sequence = next_sequence(publisher);
 	/* The last of an extent can be missing, and the next one there. */
 	if (variant->asks && sequence > end)
-		result = judge_gap(end, sequence, life);
+		result = judge_gap(end, sequence);
 	else if (sequence != end)
 		result = wrong("the next one has another number", sequence, end);
 	if (result != 0)
 		return result;
-	attempted[sequence] |= UINT64_C(1) << life;
-	acknowledged[sequence] = UINT64_C(1) << life;
-	send_one(publisher, sequence, life);
+	mark_last(sequence);
+	send_one(publisher, sequence, LAST_LIFE);
 	ayre_publisher_close(publisher);
 	result = judge_all(&end);
 	return result == 0 ? verify() : result;
