@@ -1,19 +1,23 @@
-# Sourced by ./try and ./check: installs what is missing, and configures a build.
+# Sourced by ./try, ./check and scripts/tour: installs what is missing, and configures a build.
 #
-#   require LIST...   LIST is `build` or `test`; returns when everything in them is there
+#   require LIST...   LIST is `build`, `tour` or `test`; returns when everything in them is there
 #   configure DIR [MESON-OPTION]...
 
 # What a bare Debian 12 needs. The C library's and the sanitizers' files come with gcc.
 debian_build='gcc libc6-dev meson ninja-build pkgconf libjansson-dev libseccomp-dev libxxhash-dev'
-debian_test='g++ libcmocka-dev liblmdb-dev libsqlite3-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libcairo2-dev fonts-dejavu-core bats bubblewrap mandoc musl-tools jq python3 e2fsprogs xfsprogs libfuse3-dev mount util-linux procps zsh fish'
+# The decoders of examples/gallery.
+debian_tour='libpng-dev libjpeg62-turbo-dev libwebp-dev libcairo2-dev fonts-dejavu-core'
+debian_test="$debian_tour g++ libcmocka-dev liblmdb-dev libsqlite3-dev bats bubblewrap mandoc musl-tools jq python3 e2fsprogs xfsprogs libfuse3-dev mount util-linux procps zsh fish"
 debian_fuzz='clang-14 libclang-rt-14-dev'
 debian_models='spin gcc libc6-dev'
 # The same elsewhere, by those who know the names; not tested by us.
 fedora_build='gcc glibc-devel meson ninja-build pkgconf-pkg-config jansson-devel libseccomp-devel xxhash-devel'
-fedora_test='gcc-c++ libcmocka-devel lmdb-devel sqlite-devel libpng-devel libjpeg-turbo-devel libwebp-devel cairo-devel dejavu-sans-fonts bats bubblewrap python3 mandoc jq e2fsprogs xfsprogs fuse3-devel util-linux procps-ng zsh fish libasan libubsan libtsan'
+fedora_tour='libpng-devel libjpeg-turbo-devel libwebp-devel cairo-devel dejavu-sans-fonts util-linux'
+fedora_test="$fedora_tour gcc-c++ libcmocka-devel lmdb-devel sqlite-devel bats bubblewrap python3 mandoc jq e2fsprogs xfsprogs fuse3-devel procps-ng zsh fish libasan libubsan libtsan"
 fedora_fuzz='clang compiler-rt'
 arch_build='gcc meson ninja pkgconf jansson libseccomp xxhash'
-arch_test='cmocka lmdb sqlite libpng libjpeg-turbo libwebp cairo ttf-dejavu bats bubblewrap python mandoc jq e2fsprogs xfsprogs fuse3 util-linux procps-ng zsh fish'
+arch_tour='libpng libjpeg-turbo libwebp cairo ttf-dejavu util-linux'
+arch_test="$arch_tour cmocka lmdb sqlite bats bubblewrap python mandoc jq e2fsprogs xfsprogs fuse3 procps-ng zsh fish"
 arch_fuzz='clang compiler-rt'
 
 say() {
