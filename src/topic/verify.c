@@ -199,8 +199,8 @@ static int check_end(struct ayrei_checking *checking, const struct ayrei_extent 
 	bool was_safe = checking->has_slot && checking->slot.safe > place->position;
 	int result;
 
-	/* Whoever writes it was not done. */
-	if (checking->is_live)
+	/* Whoever writes it was not done; or the extent behind it tells that one is not there. */
+	if (checking->is_live || (checking->is_followed && place->position == extent->end))
 		return 0;
 	if (ayrei_extent_find_behind(extent, place, NULL, &flaw.gap))
 		flaw.bytes = flaw.gap.place.position - place->position;
@@ -225,10 +225,18 @@ static int check_end(struct ayrei_checking *checking, const struct ayrei_extent 
 	return tell(checking, &flaw);
 }
 
+/* Where an extent ends: where the next one says that it goes on, or begins by its name if it can say nothing. */
+struct end {
+	struct ayrei_log_place place;
+	bool is_counted; /* its number is known */
+};
+
 /* From a place on, to where the next one begins (NULL: it is the last). Leaves the place behind what there is. */
 static int check_records(struct ayrei_checking *checking, const struct ayrei_extent *extent,
-                         struct ayrei_log_place *place, const struct ayrei_log_place *next)
+                         struct ayrei_log_place *place, const struct end *end)
 {
+	const struct ayrei_log_place *next = end ? &end->place : NULL;
+	bool is_counted = end && end->is_counted;
 	uint64_t until = next ? next->position : UINT64_MAX, carried = 0;
 	int result;
 
@@ -250,12 +258,15 @@ static int check_records(struct ayrei_checking *checking, const struct ayrei_ext
 		}
 		flaw.place = *place;
 		/* To the end of the extent: what is behind it begins with the next one. */
-		if (!ayrei_extent_find_behind(extent, place, next, &flaw.gap) ||
+		if (!ayrei_extent_find_behind(extent, place, is_counted ? next : NULL, &flaw.gap) ||
 		    flaw.gap.place.position >= until) {
 			flaw.bytes = until - place->position;
-			flaw.gap = (struct ayrei_log_gap){{0, next ? next->sequence : 0, false},
-			                                  next != NULL};
-			*place = next ? *next : (struct ayrei_log_place){until, 0, false};
+			flaw.gap = (struct ayrei_log_gap){
+				{0, is_counted ? next->sequence : 0, false}, is_counted};
+			*place = is_counted
+			                 ? *next
+			                 : (struct ayrei_log_place){until, place->sequence, false};
+			checking->is_counted = is_counted;
 			return tell(checking, &flaw);
 		}
 		result = tell(checking, &flaw);
@@ -272,32 +283,53 @@ static bool is_flawed(int result)
 	return result == -EBADMSG || result == -EPROTO || result == -ENOENT;
 }
 
-/* What the next one says of where it begins. 1; 0: there is none that can be read; or a negative errno. */
-static int find_next(const struct ayrei_checking *checking, size_t index,
-                     struct ayrei_log_place *ret_begin, struct ayrei_log_place *ret_follows)
+/* 1; 0: there is no next one; or a negative errno. */
+static int find_end(const struct ayrei_checking *checking, size_t index, struct end *ret_end)
 {
-	for (; index < checking->extents.count; index++) {
-		struct ayrei_extent next;
-		int result = ayrei_extent_open(&next, checking->topic, checking->id,
-		                               checking->extents.begins[index]);
+	struct ayrei_extent_layout head;
+	uint64_t begin;
+	int result;
 
-		if (is_flawed(result))
-			continue;
-		if (result < 0)
-			return result;
-		*ret_begin = (struct ayrei_log_place){next.begin, next.sequence, false};
-		*ret_follows = *ret_begin;
-		ret_follows->position = next.follows;
-		ayrei_extent_close(&next);
-		return 1;
+	if (++index >= checking->extents.count)
+		return 0;
+	begin = checking->extents.begins[index];
+	result = ayrei_extent_read_head(checking->topic, checking->id, begin, &head);
+	if (result < 0 && !is_flawed(result))
+		return result;
+	*ret_end = result < 0 ? (struct end){{begin, 0, false}, false}
+	                      : (struct end){{head.follows, head.sequence, false}, true};
+	return 1;
+}
+
+/* One that cannot be read is one flaw, up to where the next one begins. */
+static int tell_head(struct ayrei_checking *checking, size_t index, struct ayrei_log_place *place)
+{
+	struct ayrei_flaw flaw = {
+		.kind = AYRE_FLAW_HEAD,
+		.file_begin = checking->extents.begins[index],
+		.place = {checking->extents.begins[index], place->sequence, false},
+	};
+	struct end end;
+	int result = find_end(checking, index, &end);
+
+	if (result < 0)
+		return result;
+	*place = flaw.place;
+	if (result == 1) {
+		if (!end.is_counted)
+			end.place.sequence = place->sequence;
+		flaw.gap =
+			(struct ayrei_log_gap){end.place, end.is_counted && checking->is_counted};
+		*place = end.place;
 	}
-	return 0;
+	checking->is_counted = result == 1 && end.is_counted;
+	return tell(checking, &flaw);
 }
 
 static int check_extent(struct ayrei_checking *checking, size_t index,
                         struct ayrei_log_place *place)
 {
-	struct ayrei_log_place begin, follows;
+	struct end end;
 	struct ayrei_extent extent;
 	uint64_t file_begin = checking->extents.begins[index];
 	int result, has_next;
@@ -307,11 +339,7 @@ static int check_extent(struct ayrei_checking *checking, size_t index,
 	if (result == -ENOENT && checking->is_live)
 		return 0;
 	if (is_flawed(result))
-		return tell(checking, &(struct ayrei_flaw){
-					      .kind = AYRE_FLAW_HEAD,
-					      .file_begin = file_begin,
-					      .place = {file_begin, place->sequence, false},
-				      });
+		return tell_head(checking, index, place);
 	if (result < 0)
 		return result;
 	checking->result->extents++;
@@ -320,19 +348,21 @@ static int check_extent(struct ayrei_checking *checking, size_t index,
 			.kind = AYRE_FLAW_EXTENT,
 			.extent = &extent,
 			.place = *place,
-			.gap = {{extent.begin, extent.sequence, false}, true},
+			.gap = {{extent.begin, extent.sequence, false}, checking->is_counted},
 		};
 
 		result = tell(checking, &flaw);
 	}
 	*place = (struct ayrei_log_place){extent.begin, extent.sequence, false};
-	has_next = find_next(checking, index + 1, &begin, &follows);
-	result = result < 0 || has_next == 1 ? result : has_next;
+	checking->is_counted = true;
+	has_next = find_end(checking, index, &end);
+	checking->is_followed = has_next == 1;
+	result = result < 0 || has_next >= 0 ? result : has_next;
 	/* One that does not follow by itself is told of when it is looked at. */
-	if (result == 0)
+	if (result >= 0)
 		result = check_records(checking, &extent, place,
-		                       has_next == 1 && follows.position <= extent.end ? &follows
-		                                                                       : NULL);
+		                       has_next == 1 && end.place.position <= extent.end ? &end
+		                                                                         : NULL);
 	ayrei_extent_close(&extent);
 	return result < 0 ? result : tell_progress(checking, place->position - file_begin);
 }
@@ -383,6 +413,9 @@ static int check_log(struct ayrei_checking *checking)
 		result = tell(checking, &(struct ayrei_flaw){.kind = AYRE_FLAW_EXTENT,
 		                                             .file_begin = place.position,
 		                                             .place = place});
+	/* How many were given up before, nothing says. */
+	checking->is_counted =
+		checking->has_slot && place.position == checking->topic->layout.ring_bytes;
 	if (first < checking->extents.count && !checking->has_slot)
 		place.position = checking->extents.begins[first];
 	for (size_t i = first; result == 0 && i < checking->extents.count; i++) {

@@ -25,6 +25,8 @@ struct ayrei_checking {
 	bool repairs; /* and not only tells */
 	bool is_live; /* somebody writes it */
 	bool was_parted; /* the extent that was looked at ends at a gap now, and another one goes on behind it */
+	bool is_counted;  /* the number at the place that is looked at is known */
+	bool is_followed; /* there is an extent behind the one that is looked at */
 	bool has_slot;
 	struct ayrei_slot_layout slot;
 	struct ayrei_extents extents;

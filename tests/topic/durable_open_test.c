@@ -4,6 +4,9 @@
 #include "topic/durable_world.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+
+#include <ayre/topic_log.h>
 
 /* --- publishers --- */
 
@@ -309,6 +312,59 @@ TOPIC_TEST(what_cannot_be_read_is_in_the_ring)
 	return 0;
 }
 
+/* --- what verify says of them --- */
+
+static int keep_flaw(const struct ayre_topic_flaw *flaw, void *context)
+{
+	struct ayre_topic_flaw *kept = context;
+
+	require(kept->file == NULL);
+	*kept = *flaw;
+	kept->file = strdup(flaw->file);
+	return 0;
+}
+
+/* One, of this kind; from that message on. */
+static void is_one_flaw(const struct log *log, enum ayre_flaw kind, int file, uint64_t first,
+                        uint64_t messages)
+{
+	struct ayre_topic_flaw flaw = {.file = NULL};
+	const struct ayre_topic_check_options options = {
+		.size = sizeof(options), .visit = keep_flaw, .context = &flaw};
+	struct ayre_topic_check_result result = {.size = sizeof(result)};
+	char name[64];
+
+	require(ayre_topic_verify(disk_topic(), &options, &result, NULL) == 1);
+	require(result.flaws == 1 && result.torn == 0);
+	snprintf(name, sizeof(name), "log.%016" PRIx64 ".%016" PRIx64, log->lane,
+	         log->list.begins[file]);
+	require(strcmp(flaw.file, name) == 0);
+	require(flaw.kind == kind && flaw.publisher == log->lane && flaw.offset == 0);
+	require(flaw.sequence == first && flaw.messages == messages);
+	free((void *)(uintptr_t)flaw.file);
+}
+
+TOPIC_TEST(one_damage_is_one_flaw)
+{
+	char path[NAME_BYTES];
+	struct log log;
+
+	SKIP_UNLESS_ON_DISK();
+	log = make_log_that(false);
+	for (int which = 0; which < EXTENTS; which++) {
+		spoil_head(&log, which);
+		is_one_flaw(&log, AYRE_FLAW_HEAD, which, log.first[which],
+		            which == EXTENTS - 1 ? UINT64_MAX
+		                                 : log.first[which + 1] - log.first[which]);
+		spoil_head(&log, which);
+	}
+	require(ayre_topic_verify(disk_topic(), NULL, NULL, NULL) == 0);
+	require(unlink(extent_file(log.lane, log.list.begins[1], path)) == 0);
+	is_one_flaw(&log, AYRE_FLAW_EXTENT, 2, log.first[1], log.first[2] - log.first[1]);
+	end_log(&log);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +375,7 @@ int main(void)
 		counted_test(nothing_can_be_read),
 		counted_test(the_first_extent_is_gone),
 		counted_test(what_cannot_be_read_is_in_the_ring),
+		counted_test(one_damage_is_one_flaw),
 	};
 
 	use_topic_root();
