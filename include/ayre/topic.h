@@ -116,8 +116,10 @@ struct ayre_topic_options {
 	 */
 	uint64_t extent_bytes;
 	/*
-	 * Of each lane at least so much is kept, and so long (in nanoseconds); what is older goes, whole extents at a
-	 * time, when its publisher begins another extent or opens. 0: all of it, for ever.
+	 * What retention gives up of each lane, whole extents, the oldest first and never the last: one that has so many
+	 * bytes behind it goes, and so does one whose successor was begun so long ago (in nanoseconds). Either is reason
+	 * enough: with both set, what one of them would keep may go by the other. That is looked at when a publisher
+	 * begins another extent or opens. 0: no reason.
 	 */
 	uint64_t retain_bytes;
 	int64_t retain_age_ns;
@@ -301,6 +303,7 @@ int ayre_publisher_sync(struct ayre_publisher *publisher) AYRE_MUST_CHECK;
  * @deadline_ns: absolute, CLOCK_MONOTONIC; a flush that was begun is not cut short by it
  *
  * With AYRE_PUBLISHER_THREAD, others can be sent meanwhile, and one flush is for all that were by its beginning.
+ * Without it the call flushes by itself, which takes as long as the disk does: the deadline is not looked at.
  *
  * Returns 0, -EINVAL: that was not sent yet, -ETIMEDOUT, or as ayre_publisher_sync(). Since 0.1.
  */
