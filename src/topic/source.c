@@ -529,7 +529,8 @@ int ayrei_subscriber_look(struct ayre_subscriber *subscriber, bool ring)
 	/* Before: what comes after this is seen as another change. */
 	subscriber->join_seen = ayrei_load_acquire(subscriber->join);
 	result = ayrei_topic_visit(&subscriber->topic, visit, &look);
-	if (result == 0 && subscriber->is_durable)
+	/* Once: whoever comes later has a ring, in memory. */
+	if (result == 0 && subscriber->is_durable && !subscriber->has_looked)
 		result = ayrei_log_visit(&subscriber->topic, visit_log, subscriber);
 	subscriber->looks_again = result < 0;
 	if (result == 0)
