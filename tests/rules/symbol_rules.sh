@@ -27,6 +27,14 @@ undocumented() {
   done <"$work/mapped"
 }
 
+# man(1) finds a page by the names that are linked to it.
+unlinked() {
+  while IFS= read -r symbol; do
+    [ -f "$root/man/$symbol.3" ] || grep -q "^    '$symbol',$\|'$symbol'[],]" "$root/man/meson.build" ||
+      printf 'man %s finds nothing\n' "$symbol"
+  done <"$work/mapped"
+}
+
 unversioned() {
   nm -D --defined-only "$library" | awk '$2 != "A" && $3 !~ /@@AYRE_/ { print $3 }'
 }
@@ -35,4 +43,5 @@ compare 'exported symbols are those of the map file' "$work/exported" "$work/map
 compare 'declared functions are those of the map file' "$work/declared" "$work/mapped"
 verdict 'every symbol has a version' "$(unversioned)"
 verdict 'every symbol is in the manual' "$(undocumented)"
+verdict 'every symbol is found by man(1)' "$(unlinked)"
 finish
