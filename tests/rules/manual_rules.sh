@@ -37,6 +37,45 @@ unlisted_commands() {
 }
 
 verdict 'every command is in the list of ayre.1' "$(unlisted_commands)"
+# The other way round: what a page lists as an option, a command of its noun has.
+invented_options() {
+  for page in "$root"/man/ayre-*.1; do
+    noun=$(basename "$page" .1)
+    noun=${noun#ayre-}
+    commands | grep "^$noun\( \|$\)" | while IFS= read -r command; do
+      # shellcheck disable=SC2086
+      "$ayre" $command --help
+    done >"$work/help"
+    sed -n 's/^\.It Fl Fl \([a-z-]*\).*/\1/p' "$page" | while IFS= read -r option; do
+      grep -q -e "--$option\b" "$work/help" || printf 'ayre %s has no --%s\n' "$noun" "$option"
+    done
+  done
+}
+
+uncommanded_pages() {
+  for page in "$root"/man/ayre-*.1; do
+    noun=$(basename "$page" .1)
+    commands | grep -q "^${noun#ayre-}\( \|$\)" || printf '%s is of no command\n' "$noun"
+    grep -q "^\.Xr $noun 1" "$root/man/ayre.1" || printf 'ayre(1) does not name %s\n' "$noun"
+  done
+}
+
+# Paths between backticks, and names of tests.
+missing_files() {
+  grep -o '`[^` ]*`' "$root/README.md" | tr -d '`' | sort -u | while IFS= read -r name; do
+    case $name in
+      tests/* | examples/* | bench/* | docs/* | models/* | fuzz/*) [ -e "$root/$name" ] || printf '%s\n' "$name" ;;
+      *_test.c | *_bites.sh | *.bats) [ -n "$(find "$root/tests" -name "$name")" ] || printf '%s\n' "$name" ;;
+    esac
+  done
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+verdict 'every option of a page is one of its commands' "$(invented_options)"
+verdict 'every page is of a command, and ayre(1) names it' "$(uncommanded_pages)"
+verdict 'the README names files that there are' "$(missing_files)"
 verdict 'every option of every command is in its page' "$(undocumented_options)"
 verdict 'the commands were found' "$([ "$(commands | wc -l)" -ge 9 ] || commands)"
 finish
