@@ -60,6 +60,27 @@ uncommanded_pages() {
   done
 }
 
+# The overview leads to each page.
+unmentioned_pages() {
+  for page in "$root"/man/*.[13]; do
+    name=$(basename "$page")
+    grep -q "Xr ${name%.*} ${name##*.}" "$root/man/ayre.7" || printf '%s\n' "$name"
+  done
+}
+
+# An error that a header speaks of is in the page of the module, or where it has several, in one of them.
+unlisted_errors() {
+  for header in "$root"/include/ayre/*.h; do
+    functions=$(sed 's:/\*.*\*/::; /^ \*/d' "$header" | grep -oE '\bayre_[a-z0-9_]+\(' | tr -d '(' | sort -u | paste -sd'|')
+    pages=$(grep -lE "^\.(Fo|Fn) (${functions:-none})\b" "$root"/man/*.3 || true)
+    [ -n "$pages" ] || continue
+    grep -oE -e '-E[A-Z0-9]{3,}' "$header" | tr -d - | sort -u | while IFS= read -r error; do
+      # shellcheck disable=SC2086
+      grep -q "\b$error\b" $pages || printf '%s: %s\n' "$(basename "$header")" "$error"
+    done
+  done
+}
+
 # Paths between backticks, and names of tests.
 missing_files() {
   grep -o '`[^` ]*`' "$root/README.md" | tr -d '`' | sort -u | while IFS= read -r name; do
@@ -75,6 +96,8 @@ trap 'rm -rf "$work"' EXIT
 
 verdict 'every option of a page is one of its commands' "$(invented_options)"
 verdict 'every page is of a command, and ayre(1) names it' "$(uncommanded_pages)"
+verdict 'ayre(7) names every page' "$(unmentioned_pages)"
+verdict 'an error in a header is in its page' "$(unlisted_errors)"
 verdict 'the README names files that there are' "$(missing_files)"
 verdict 'every option of every command is in its page' "$(undocumented_options)"
 verdict 'the commands were found' "$([ "$(commands | wc -l)" -ge 9 ] || commands)"
