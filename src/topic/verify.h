@@ -1,8 +1,9 @@
 /*
  * Looking through logs, and what its files share.
  *
- *   verify.c   what is whole, and what is not
- *   repair.c   what can be done about it
+ *   verify.c         each log, extent by extent
+ *   verify_extent.c  one extent: what is whole, and what is not
+ *   repair.c         what can be done about it
  */
 #pragma once
 
@@ -44,3 +45,15 @@ struct ayrei_flaw {
 
 /* Does what can be done. 1: repaired; 0: it cannot be; or a negative errno. */
 int ayrei_repair(struct ayrei_checking *checking, const struct ayrei_flaw *flaw);
+
+/* Counts it, repairs it if that is wanted, and tells the host, whose negative answer is returned. */
+int ayrei_tell_flaw(struct ayrei_checking *checking, const struct ayrei_flaw *flaw);
+/* Where an extent ends: where the next one says that it goes on, or begins by its name if it can say nothing. */
+struct ayrei_extent_end {
+	struct ayrei_log_place place;
+	bool is_counted; /* its number is known */
+};
+
+/* From a place on, to its end (NULL: it is the last). Leaves the place behind what there is. */
+int ayrei_check_records(struct ayrei_checking *checking, const struct ayrei_extent *extent,
+                        struct ayrei_log_place *place, const struct ayrei_extent_end *end);
