@@ -73,9 +73,11 @@ int ayrei_tell_flaw(struct ayrei_checking *checking, const struct ayrei_flaw *fl
 		checking->result->torn++;
 	else
 		checking->result->flaws++;
-	return checking->options->visit
-	               ? checking->options->visit(&told, checking->options->context)
-	               : 0;
+	/* Only what is negative ends it. */
+	result = checking->options->visit
+	                 ? checking->options->visit(&told, checking->options->context)
+	                 : 0;
+	return result < 0 ? result : 0;
 }
 
 /* --- messages beside the ring --- */

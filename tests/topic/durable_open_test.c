@@ -8,6 +8,8 @@
 
 #include <ayre/topic_log.h>
 
+#include "topic/record.h"
+
 /* --- publishers --- */
 
 /* More than anybody would look through who gives up some time. */
@@ -110,15 +112,20 @@ static void end_log(struct log *log)
 }
 
 /* Again: it is as it was. */
-static void spoil_head(const struct log *log, int which)
+static void spoil(const struct log *log, int which, off_t offset)
 {
 	char path[NAME_BYTES], byte;
 	int fd = open(extent_file(log->lane, log->list.begins[which], path), O_RDWR | O_CLOEXEC);
 
-	require(fd >= 0 && pread(fd, &byte, 1, 60) == 1);
+	require(fd >= 0 && pread(fd, &byte, 1, offset) == 1);
 	byte ^= 0x10;
-	require(pwrite(fd, &byte, 1, 60) == 1);
+	require(pwrite(fd, &byte, 1, offset) == 1);
 	close(fd);
+}
+
+static void spoil_head(const struct log *log, int which)
+{
+	spoil(log, which, 60);
 }
 
 /* It is told once of messages that cannot be read: those from a number on, and before another one. */
@@ -344,6 +351,33 @@ static void is_one_flaw(const struct log *log, enum ayre_flaw kind, int file, ui
 	free((void *)(uintptr_t)flaw.file);
 }
 
+static int count_flaws(const struct ayre_topic_flaw *flaw, void *context)
+{
+	require(flaw->file);
+	require(++*(int *)context < 10);
+	return *(int *)context;
+}
+
+/* What visit returns that is not negative is of no meaning. */
+TOPIC_TEST(visit_may_return_what_it_likes)
+{
+	int count = 0;
+	const struct ayre_topic_check_options options = {
+		.size = sizeof(options), .visit = count_flaws, .context = &count};
+	struct log log;
+
+	SKIP_UNLESS_ON_DISK();
+	log = make_log_that(false);
+	/* Of the first record in the last extent: nothing says that it was safe. */
+	spoil(&log, EXTENTS - 1, 2 * AYREI_BLOCK + AYREI_RECORD_HEADER);
+	require(ayre_topic_verify(disk_topic(), &options, NULL, NULL) == 0 && count == 1);
+	spoil_head(&log, 0);
+	count = 0;
+	require(ayre_topic_verify(disk_topic(), &options, NULL, NULL) == 1 && count == 2);
+	end_log(&log);
+	return 0;
+}
+
 TOPIC_TEST(one_damage_is_one_flaw)
 {
 	char path[NAME_BYTES];
@@ -376,6 +410,7 @@ int main(void)
 		counted_test(the_first_extent_is_gone),
 		counted_test(what_cannot_be_read_is_in_the_ring),
 		counted_test(one_damage_is_one_flaw),
+		counted_test(visit_may_return_what_it_likes),
 	};
 
 	use_topic_root();
