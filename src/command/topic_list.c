@@ -100,6 +100,7 @@ static const char *format_age(int64_t ns, char text[32])
 
 static void print_log(const struct ayre_topic_entry *entry)
 {
+	bool is_bound_twice = entry->retain_bytes && entry->retain_age_ns;
 	char extent[16], size[16], age[32], used[16];
 
 	output_print("log: sync %s, extents of %s, ", topic_sync_name(entry),
@@ -107,10 +108,11 @@ static void print_log(const struct ayre_topic_entry *entry)
 	if (!entry->retain_bytes && !entry->retain_age_ns)
 		output_print("all is kept");
 	else
-		output_print("at least %s%s%s of each publisher is kept",
+		output_print("at least %s%s%s of each publisher is kept%s",
 		             entry->retain_bytes ? format_size(entry->retain_bytes, size) : "",
-		             entry->retain_bytes && entry->retain_age_ns ? " and " : "",
-		             entry->retain_age_ns ? format_age(entry->retain_age_ns, age) : "");
+		             is_bound_twice ? " or " : "",
+		             entry->retain_age_ns ? format_age(entry->retain_age_ns, age) : "",
+		             is_bound_twice ? ", whichever is less" : "");
 	output_print(", %s on the disk\nin memory: %s\n", format_size(entry->disk_bytes, used),
 	             entry->memory_path ? entry->memory_path
 	                                : "nothing: nobody has used it since the machine began");

@@ -80,11 +80,13 @@ static int try_log(struct ayre_publisher *publisher, uint64_t id, struct ayre_er
 {
 	int result = ayrei_journal_take(&publisher->journal, &publisher->topic, id);
 	bool is_left = is_anothers(result);
+	/* What is known nearer to where it failed says more. */
+	struct ayre_error nearer = {.code = 0};
 
 	if (result == 0)
-		result = go_on(publisher, error);
+		result = go_on(publisher, &nearer);
 	if (result == 0) {
-		result = begin_anew(publisher, error);
+		result = begin_anew(publisher, &nearer);
 		result = result == 0 ? 1 : result;
 	}
 	if (result == 1)
@@ -93,7 +95,13 @@ static int try_log(struct ayre_publisher *publisher, uint64_t id, struct ayre_er
 	ayrei_journal_abandon(&publisher->journal);
 	/* Its ring is looked at just now, or in the way of a stranger's file. */
 	is_left |= result == -EBADMSG || result == -EWOULDBLOCK || result == -EBUSY;
-	return is_left ? 0 : result;
+	if (is_left)
+		return 0;
+	if (nearer.code == result && error)
+		*error = nearer;
+	else
+		ayrei_fail(error, result, "log", publisher->topic.label, NULL);
+	return result;
 }
 
 static int create(struct ayre_publisher *publisher, void *context)
@@ -105,7 +113,7 @@ static int create(struct ayre_publisher *publisher, void *context)
 struct search {
 	struct ayre_publisher *publisher;
 	struct ayre_error *error;
-	bool is_taken;
+	bool is_taken, is_told;
 };
 
 static int try_next(const struct ayrei_log_name *name, void *context)
@@ -117,19 +125,22 @@ static int try_next(const struct ayrei_log_name *name, void *context)
 		return 0;
 	result = try_log(search->publisher, name->id, search->error);
 	search->is_taken = result == 1;
+	search->is_told |= result < 0;
 	return result < 0 ? result : 0;
 }
 
 int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error *error)
 {
 	const struct ayrei_new_lane fresh = {.finish = create};
-	struct search search = {publisher, error, false};
+	struct search search = {publisher, error, false, false};
 	int result;
 
 	publisher->checks = true;
 	result = ayrei_log_visit(&publisher->topic, try_next, &search);
 	if (result < 0)
-		return ayrei_fail(error, result, "log", publisher->topic.label, NULL);
+		return search.is_told
+		               ? result
+		               : ayrei_fail(error, result, "look", publisher->topic.label, NULL);
 	if (search.is_taken)
 		return 0;
 	result = ayrei_publisher_make_lane(publisher, &fresh, error);

@@ -87,7 +87,7 @@ start_publisher() {
   [ "$(shown v .sync)" = '"none"' ]
   run --separate-stderr ayre topic show t
   [[ "$output" == *"t: durable, rings of 4K, "* ]]
-  [[ "$output" == *"log: sync each, extents of 100K, at least 1M and 90m of each publisher is kept, "* ]]
+  [[ "$output" == *"log: sync each, extents of 100K, at least 1M or 90m of each publisher is kept, whichever is less, "* ]]
 }
 
 @test "create: what can never be" {
