@@ -6,6 +6,7 @@
  */
 #include "support/support.h"
 
+#include <glob.h>
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -185,21 +186,54 @@ void own_half(const char *path)
 		snprintf(halves->paths[halves->count++], sizeof(*halves->paths), "%s", path);
 }
 
+/*
+ * A half, and what is left of it, or of one that was to be there, under a name that is hidden: calls for each path
+ * that is there.
+ */
+static void visit_halves(void (*visit)(const char *path, void *context), void *context)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+
+	for (size_t i = 0; halves && i < halves->count; i++) {
+		const char *path = halves->paths[i], *name = strrchr(path, '/') + 1;
+
+		if (access(path, F_OK) == 0)
+			visit(path, context);
+		snprintf(pattern, sizeof(pattern), "%.*s.%s.ayre-creating.*", (int)(name - path),
+		         path, name);
+		if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+			continue;
+		for (size_t j = 0; j < found.gl_pathc; j++)
+			visit(found.gl_pathv[j], context);
+		globfree(&found);
+	}
+}
+
+static void count_half(const char *path, void *context)
+{
+	(void)path;
+	++*(int *)context;
+}
+
 int count_halves(void)
 {
 	int count = 0;
 
-	for (size_t i = 0; halves && i < halves->count; i++)
-		count += access(halves->paths[i], F_OK) == 0;
+	visit_halves(count_half, &count);
 	return count;
+}
+
+static void remove_half(const char *path, void *context)
+{
+	(void)context;
+	remove_below(path);
+	rmdir(path);
 }
 
 void sweep_halves(void)
 {
-	for (size_t i = 0; halves && i < halves->count; i++) {
-		remove_below(halves->paths[i]);
-		rmdir(halves->paths[i]);
-	}
+	visit_halves(remove_half, NULL);
 	if (halves)
 		halves->count = 0;
 }
