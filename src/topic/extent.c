@@ -184,14 +184,27 @@ struct ayrei_log_place ayrei_extent_seek(const struct ayrei_extent *extent, enum
 	return (struct ayrei_log_place){entry.position, entry.sequence, false};
 }
 
-int64_t ayrei_extent_latest_time(const struct ayrei_extent *extent)
+int64_t ayrei_extent_latest_time(const struct ayrei_extent *extent, uint64_t position)
 {
-	struct ayrei_index_entry entry;
+	struct ayrei_index_entry entry = {.position = extent->begin};
+	int64_t time_ns = extent->created_ns;
 
-	return find_entry(extent, AYREI_BY_POSITION, INT64_MAX, &entry) &&
-	                       entry.time_ns > extent->created_ns
-	               ? entry.time_ns
-	               : extent->created_ns;
+	if (find_entry(extent, AYREI_BY_POSITION, (int64_t)position, &entry) &&
+	    entry.time_ns > time_ns)
+		time_ns = entry.time_ns;
+	for (uint64_t at = entry.position; at < position;) {
+		uint64_t header = ayrei_extent_header(extent, at);
+		struct ayrei_record record = ayrei_record_unpack(header);
+
+		if (!ayrei_extent_is_whole(extent, at, header))
+			break;
+		if (record.flags & AYREI_RECORD_STAMPED && record.kind != AYREI_RECORD_CLOSED)
+			time_ns = ayrei_time_after(
+				time_ns,
+				ayrei_record_stamp(record, ayrei_extent_bytes(extent, at)));
+		at = ayrei_record_end(at, record.bytes);
+	}
+	return time_ns;
 }
 
 /* --- looking ahead --- */

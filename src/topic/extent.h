@@ -87,8 +87,8 @@ enum ayrei_index_by { AYREI_BY_POSITION, AYREI_BY_SEQUENCE, AYREI_BY_TIME };
 /* The last place in the index that is not beyond the value; its beginning, if there is none. */
 struct ayrei_log_place ayrei_extent_seek(const struct ayrei_extent *extent, enum ayrei_index_by by,
                                          int64_t value);
-/* The latest that it tells of. */
-int64_t ayrei_extent_latest_time(const struct ayrei_extent *extent);
+/* The latest that it tells of before a position: when it was begun, of the index, and of stamps. */
+int64_t ayrei_extent_latest_time(const struct ayrei_extent *extent, uint64_t position);
 
 /*
  * Looks behind a place where no whole record is: is there one that proves that what is missing was safe

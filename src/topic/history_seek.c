@@ -21,7 +21,6 @@ static void walk(const struct ayrei_extent *extent, struct ayrei_log_place *plac
 	for (;;) {
 		uint64_t header = ayrei_extent_header(extent, place->position);
 		struct ayrei_record record = ayrei_record_unpack(header);
-		int64_t time_ns;
 
 		if (from == AYRE_FROM_SEQUENCE && (int64_t)place->sequence >= value)
 			return;
@@ -31,11 +30,8 @@ static void walk(const struct ayrei_extent *extent, struct ayrei_log_place *plac
 			/* What has no stamp is of the time of its entry in the index. */
 			if (!(record.flags & AYREI_RECORD_STAMPED))
 				return;
-			memcpy(&time_ns,
-			       ayrei_extent_bytes(extent, place->position) +
-			               ayrei_record_check_bytes(record),
-			       sizeof(time_ns));
-			if (time_ns >= value)
+			if (ayrei_record_stamp(
+				    record, ayrei_extent_bytes(extent, place->position)) >= value)
 				return;
 		}
 		place->closed = record.kind == AYREI_RECORD_CLOSED;

@@ -22,8 +22,8 @@ static bool syncs(const struct ayrei_journal *journal)
 }
 
 /*
- * What a log tells of times never goes back, for they are searched by bisection. If the clock was set back they
- * stand still until it has come there again.
+ * What a log tells of times never goes back, for they are searched by bisection, and is later than all stamps before.
+ * If the clock was set back they stand still until it has come there again.
  */
 static int64_t log_time(struct ayrei_journal *journal)
 {
@@ -256,6 +256,11 @@ __attribute__((flatten)) static int measure(struct ayrei_journal *journal, uint6
 		if (header == 0 || (end > most && place->position > begin))
 			break;
 		put_check(journal, place->position, header);
+		if (record.flags & AYREI_RECORD_STAMPED && record.kind != AYREI_RECORD_CLOSED)
+			journal->time_ns = ayrei_time_after(
+				journal->time_ns,
+				ayrei_record_stamp(
+					record, ayrei_lane_bytes(journal->lane, place->position)));
 		if (place->position >= journal->begin + journal->index_next * AYREI_INDEX_STEP)
 			result = write_index(journal, place);
 		if (result == 0 && record.kind == AYREI_RECORD_LARGE)

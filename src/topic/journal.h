@@ -36,7 +36,7 @@ struct ayrei_journal {
 	uint64_t index_next; /* the next entry to be written */
 	uint64_t
 		prepared; /* before this position the open extent was written to, with zeros at least */
-	int64_t time_ns; /* the latest that the log tells of */
+	int64_t time_ns; /* the latest that the log tells of, and later than what was stamped */
 	int failure;     /* of a flush: for good */
 	bool owes_large; /* there may be messages beside the ring that were carried without a flush of theirs */
 	struct ayrei_slot_layout slot;

@@ -102,7 +102,6 @@ static int open_last(struct ayrei_journal *journal, struct ayrei_extent *extent)
 	journal->header_bytes = extent->header_bytes;
 	journal->key = extent->key;
 	journal->slot.last = begin;
-	journal->time_ns = ayrei_extent_latest_time(extent);
 	return 0;
 }
 
@@ -131,6 +130,15 @@ static int find_place(const struct ayrei_extent *extent, uint64_t position,
 	return ret_place->position == position ? 0 : -ESTALE;
 }
 
+/* Whatever the clock says by now: nothing that is behind it is earlier. */
+static void note_time(struct ayrei_journal *journal, const struct ayrei_extent *extent)
+{
+	int64_t time_ns = ayrei_extent_latest_time(extent, journal->carried.position);
+
+	if (journal->time_ns < time_ns)
+		journal->time_ns = time_ns;
+}
+
 /* Where the lane says that it is. What is safe can be in an earlier extent: that much is, by its slot. */
 static int find_lane(struct ayrei_journal *journal, const struct ayrei_extent *extent)
 {
@@ -142,6 +150,8 @@ static int find_lane(struct ayrei_journal *journal, const struct ayrei_extent *e
 	journal->safe = (struct ayrei_log_place){safe, journal->slot.sequence, false};
 	if (result == 0 && safe >= extent->begin)
 		result = find_place(extent, safe, &journal->safe);
+	if (result == 0)
+		note_time(journal, extent);
 	return result;
 }
 
@@ -195,6 +205,7 @@ static int find_end(struct ayrei_journal *journal, const struct ayrei_extent *ex
 	if (place.position < journal->slot.safe || ayrei_extent_is_damaged(extent, place.position))
 		return -EBADMSG;
 	journal->carried = journal->safe = place;
+	note_time(journal, extent);
 	return 0;
 }
 

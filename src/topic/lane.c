@@ -26,12 +26,16 @@ static void write_checkpoint(struct ayrei_lane *lane)
 	uint64_t chunk = ring_bytes(lane->mask) / AYREI_CHUNKS;
 	struct ayrei_checkpoint *slot =
 		&lane->layout->checkpoints[lane->position / chunk % AYREI_CHECKPOINTS];
+	int64_t now_ns = ayrei_realtime_ns();
 
+	/* If the clock was set back, it stands still until it has come there again. */
+	if (lane->time_ns < now_ns)
+		lane->time_ns = now_ns;
 	/* Whoever reads the slot meanwhile finds it empty before, between, or after. */
 	ayrei_store(&slot->position, 0);
 	ayrei_fence_stores();
 	ayrei_store(&slot->sequence, lane->sequence);
-	__atomic_store_n(&slot->time_ns, ayrei_realtime_ns(), __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->time_ns, lane->time_ns, __ATOMIC_RELAXED);
 	ayrei_store_release(&slot->position, lane->position);
 	lane->checkpoint = lane->position;
 }
@@ -218,17 +222,11 @@ static bool has_sequence(const struct ayrei_reader *reader, uint64_t header, int
 static bool has_time(const struct ayrei_reader *reader, uint64_t header, int64_t value)
 {
 	struct ayrei_record record = ayrei_record_unpack(header);
-	int64_t time_ns;
+	const char *bytes = reader->ring + (reader->position & reader->mask) + AYREI_RECORD_HEADER;
 
 	if (record.kind == AYREI_RECORD_CLOSED)
 		return false;
-	if (!(record.flags & AYREI_RECORD_STAMPED))
-		return true;
-	memcpy(&time_ns,
-	       reader->ring + (reader->position & reader->mask) + AYREI_RECORD_HEADER +
-	               ayrei_record_check_bytes(record),
-	       sizeof(time_ns));
-	return time_ns >= value;
+	return !(record.flags & AYREI_RECORD_STAMPED) || ayrei_record_stamp(record, bytes) >= value;
 }
 
 /* The last checkpoint before what is looked for, by `before`. 0: there is none, begin at the oldest. */
@@ -304,13 +302,20 @@ int ayrei_lane_recover(struct ayrei_lane *lane, bool *ret_closed)
 	if (ayrei_reader_checkpoint(&reader, reader.position, &checkpoint) < 0)
 		return -EPROTO;
 	lane->checkpoint = checkpoint.position;
+	lane->time_ns = checkpoint.time_ns;
 	*ret_closed = false;
 	lane->limit = ayrei_load(&lane->layout->limit);
 	if (lane->limit > reader.position + ring_bytes(lane->mask))
 		return -EPROTO;
 	lane->position = reader.position;
 	while ((result = step(&reader, &header)) == 1 && reader.position < lane->limit) {
-		*ret_closed = ayrei_record_unpack(header).kind == AYREI_RECORD_CLOSED;
+		struct ayrei_record record = ayrei_record_unpack(header);
+
+		*ret_closed = record.kind == AYREI_RECORD_CLOSED;
+		if (record.flags & AYREI_RECORD_STAMPED && !*ret_closed)
+			lane->time_ns = ayrei_time_after(
+				lane->time_ns,
+				ayrei_record_stamp(record, ayrei_lane_bytes(lane, lane->position)));
 		lane->position = reader.position;
 	}
 	if (result != 0)

@@ -68,6 +68,7 @@ struct ayrei_lane {
 	uint64_t sequence; /* of the next message */
 	struct ayrei_lane_layout *layout;
 	uint64_t checkpoint; /* position of the newest */
+	int64_t time_ns; /* later than every stamp, as far as is known; no checkpoint has a later one */
 };
 
 static inline uint64_t *ayrei_lane_word(const struct ayrei_lane *lane, uint64_t position)

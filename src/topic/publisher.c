@@ -133,9 +133,15 @@ static int room(struct ayre_publisher *publisher, uint64_t bytes, int64_t deadli
 	return ayrei_publisher_make_disk_room(publisher, end);
 }
 
-static inline int64_t stamp_time(const struct ayre_publisher *publisher)
+static inline int64_t stamp_time(struct ayre_publisher *publisher)
 {
-	return publisher->stamps ? ayrei_realtime_ns() : 0;
+	int64_t now_ns;
+
+	if (!publisher->stamps)
+		return 0;
+	now_ns = ayrei_realtime_ns();
+	publisher->lane.time_ns = ayrei_time_after(publisher->lane.time_ns, now_ns);
+	return now_ns;
 }
 
 static inline void put_stamp(struct ayre_publisher *publisher, uint64_t position, int64_t time_ns)

@@ -26,6 +26,8 @@ static int go_on(struct ayre_publisher *publisher, struct ayre_error *error)
 		return result;
 	if (result == 1) {
 		result = ayrei_journal_resume(journal, &publisher->lane);
+		if (publisher->lane.time_ns < journal->time_ns)
+			publisher->lane.time_ns = journal->time_ns;
 		if (result == 0)
 			result = ayrei_publisher_succeed(publisher, error);
 		if (result == 0)
@@ -59,6 +61,7 @@ static int begin_anew(struct ayre_publisher *publisher, struct ayre_error *error
 
 	if (result < 0)
 		return result;
+	publisher->lane.time_ns = publisher->journal.time_ns;
 	what.position = end.position;
 	what.sequence = end.sequence;
 	result = ayrei_publisher_make_lane(publisher, &what, error);

@@ -89,6 +89,21 @@ static inline bool ayrei_record_is_valid(uint64_t header, uint64_t ring_bytes)
 	       record.bytes >= least && record.bytes <= ayrei_record_bytes_max(ring_bytes);
 }
 
+/* Of a record that has a stamp; bytes: those behind the header. */
+static inline int64_t ayrei_record_stamp(struct ayrei_record record, const char *bytes)
+{
+	int64_t time_ns;
+
+	memcpy(&time_ns, bytes + ayrei_record_check_bytes(record), sizeof(time_ns));
+	return time_ns;
+}
+
+/* The times by which a lane or a log is searched are later than every stamp before them. */
+static inline int64_t ayrei_time_after(int64_t time_ns, int64_t stamp_ns)
+{
+	return stamp_ns < time_ns || stamp_ns == INT64_MAX ? time_ns : stamp_ns + 1;
+}
+
 /*
  * Is it a message of a durable lane, stamped or not, that is in the record and has so many bytes at most? Then it is
  * valid where that is no more than a record can have, and needs no closer look than its check.

@@ -167,6 +167,7 @@ static inline int find(struct ayre_subscriber *subscriber, struct ayre_message *
                        uint64_t *ret_header)
 {
 	size_t left = subscriber->source_count;
+	int none = AYREI_NOTHING;
 
 	while (left-- > 0) {
 		struct ayrei_source *source = &subscriber->sources[subscriber->current];
@@ -179,6 +180,9 @@ static inline int find(struct ayre_subscriber *subscriber, struct ayre_message *
 			                 : look(subscriber, source, message, ret_header);
 		if (result < 0 || (result == AYREI_FOUND && subscriber->turn > 0))
 			return result;
+		/* What it has is not known yet. */
+		if (result == AYREI_AGAIN)
+			none = AYREI_AGAIN;
 		/* It has had its turn: to be come back to, if nobody else has anything. */
 		if (result == AYREI_FOUND)
 			left++;
@@ -186,7 +190,7 @@ static inline int find(struct ayre_subscriber *subscriber, struct ayre_message *
 		if (++subscriber->current == subscriber->source_count)
 			subscriber->current = 0;
 	}
-	return AYREI_NOTHING;
+	return none;
 }
 
 /*
@@ -212,7 +216,7 @@ static inline int find_or_tell(struct ayre_subscriber *subscriber, struct ayre_m
 		result = find(subscriber, message, ret_header);
 		if (__builtin_expect(result == AYREI_NOTHING, false))
 			result = ayrei_subscriber_rest(subscriber);
-		if (__builtin_expect(result != 0, true))
+		if (__builtin_expect(result != 0 && result != AYREI_AGAIN, true))
 			return result;
 	}
 	return ayrei_subscriber_put_off(subscriber);

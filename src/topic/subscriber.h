@@ -256,8 +256,7 @@ static inline void ayrei_source_describe(const struct ayrei_source *source, uint
 	if (record.kind == AYREI_RECORD_MESSAGE)
 		message->data = bytes + ayrei_record_prefix_bytes(record);
 	if (record.flags & AYREI_RECORD_STAMPED)
-		memcpy(&message->time_ns, bytes + ayrei_record_check_bytes(record),
-		       sizeof(message->time_ns));
+		message->time_ns = ayrei_record_stamp(record, bytes);
 }
 
 /* Likewise where ayrei_record_is_checked_message(). */

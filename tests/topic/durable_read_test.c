@@ -265,6 +265,7 @@ static int send_and_die(void *context)
 
 	(void)context;
 	send_numbers(publisher, 5);
+	require(ayre_publisher_sync(publisher) == 0);
 	kill(getpid(), SIGKILL);
 	return 0;
 }
@@ -291,6 +292,41 @@ TOPIC_TEST(the_end_of_a_log_is_an_end)
 	return 0;
 }
 
+static int open_and_die(void *context)
+{
+	(void)context;
+	publish_on_disk(PUBLISHER(DISK()));
+	kill(getpid(), SIGKILL);
+	return 0;
+}
+
+/*
+ * What stands in a log and a ring between two messages, of publishers that had nothing to say: the beginning of an extent,
+ * that one has closed, the way back to the ring, and that one has closed there. An attempt passes over all of it.
+ */
+TOPIC_TEST(what_is_no_message_is_passed_over_at_once)
+{
+	struct ayre_publisher *publisher;
+
+	SKIP_UNLESS_ON_DISK();
+	publisher = publish_on_disk(PUBLISHER(DISK()));
+	ayre_publisher_close(publisher);
+	assert_killed_by(run_in_child(send_and_die, NULL), SIGKILL);
+	reboot();
+	publisher = publish_on_disk(PUBLISHER(DISK()));
+	ayre_publisher_close(publisher);
+	reboot();
+	assert_killed_by(run_in_child(open_and_die, NULL), SIGKILL);
+	publisher = publish_on_disk(PUBLISHER(DISK()));
+	ayre_publisher_close(publisher);
+	publisher = publish_on_disk(PUBLISHER(DISK()));
+	send_numbers(publisher, 1);
+	has_numbers(0, 6);
+	ayre_publisher_close(publisher);
+	remove_disk_topic();
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +336,7 @@ int main(void)
 		counted_test(two_processes_at_once),
 		counted_test(an_extent_gets_shorter_under_its_reader),
 		counted_test(the_end_of_a_log_is_an_end),
+		counted_test(what_is_no_message_is_passed_over_at_once),
 	};
 
 	use_topic_root();
