@@ -256,6 +256,23 @@ static int reach(struct ayre_subscriber *subscriber, struct ayrei_source *source
 	return result;
 }
 
+/* Has retention given up what was at the position? It says so before it does, and goes on at what is there. */
+static bool pass_given_up(struct ayre_subscriber *subscriber, struct ayrei_source *source)
+{
+	uint64_t position = source->reader.position;
+	struct ayrei_slot_layout slot;
+	struct ayrei_extents extents;
+	int result;
+
+	if (!ayrei_source_read_slot(subscriber, source, &slot) || slot.first <= position ||
+	    ayrei_extents_list(&extents, &subscriber->topic, source->id) < 0)
+		return false;
+	result = go_to_extent(subscriber, source, &extents,
+	                      ayrei_extents_find(&extents, position) + 1);
+	ayrei_extents_fini(&extents);
+	return result == 0;
+}
+
 /* No whole record is at the position, in the extent that it is in. */
 static int stop(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
@@ -275,6 +292,8 @@ static int stop(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 			return pass_damage(subscriber, source);
 		if (result != -ENOENT && result != -EPROTO)
 			return result;
+		if (result == -ENOENT && pass_given_up(subscriber, source))
+			return AYREI_AGAIN;
 	}
 	return stop_at(subscriber, source);
 }

@@ -57,6 +57,34 @@ TOPIC_TEST(so_many_bytes_are_kept)
 	return 0;
 }
 
+/* Who reads an extent has it, though it is given up. What was given up behind it is missed, and is no damage. */
+TOPIC_TEST(what_goes_behind_a_reader_is_missed)
+{
+	struct ayre_publisher *publisher;
+	struct ayre_subscriber *early;
+	struct ayre_message message;
+	char buffer[1024];
+	uint64_t next = 1, missed = 0;
+
+	SKIP_UNLESS_ON_DISK();
+	publisher = publish_on_disk(PUBLISHER(DISK(.retain_bytes = 100000)));
+	early = subscribe_on_disk(AYRE_FROM_OLDEST, 0, 0);
+	send_numbers(publisher, 1000);
+	require(ayre_subscriber_receive(early, buffer, sizeof(buffer), &message) >= 0);
+	require(message.sequence == 0);
+	send_numbers(publisher, 9000);
+	while (next < 10000) {
+		require(ayre_subscriber_try_receive(early, buffer, sizeof(buffer), &message) >= 0);
+		missed += message.sequence - next;
+		next = message.sequence + 1;
+	}
+	require(missed > 0 && info_of_subscriber(early).missed == missed);
+	ayre_subscriber_close(early);
+	ayre_publisher_close(publisher);
+	remove_disk_topic();
+	return 0;
+}
+
 TOPIC_TEST(so_long_is_kept)
 {
 	struct ayre_publisher *publisher;
@@ -438,6 +466,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		counted_test(so_many_bytes_are_kept),
+		counted_test(what_goes_behind_a_reader_is_missed),
 		counted_test(so_long_is_kept),
 		counted_test(large_messages_are_kept_beside_it),
 		counted_test(large_messages_go_with_their_records),
