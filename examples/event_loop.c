@@ -9,6 +9,10 @@
  *
  * Nothing here waits but epoll_wait(2). If the room is full, because somebody in it does not read, the
  * line waits until ayre_publisher_fd() tells that it may be tried again; the prices go on.
+ *
+ * Compiled by
+ *
+ *   cc -o event_loop event_loop.c $(pkg-config --cflags --libs ayre)
  */
 #include <errno.h>
 #include <stdbool.h>

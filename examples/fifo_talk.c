@@ -7,6 +7,10 @@
  *
  * Each has one loop over poll(2), and its own work to do meanwhile: here, to count ticks of a clock.
  * PATH is made if it is missing. What nobody listens to is dropped, and counted.
+ *
+ * Compiled by
+ *
+ *   cc -o fifo_talk fifo_talk.c $(pkg-config --cflags --libs ayre)
  */
 #include <errno.h>
 #include <poll.h>

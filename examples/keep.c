@@ -6,6 +6,10 @@
  *
  * Counts its own runs in both. FILE keeps the count for good; the one in memory begins anew when
  * the machine has restarted.
+ *
+ * Compiled by
+ *
+ *   cc -o keep keep.c $(pkg-config --cflags --libs ayre)
  */
 #include <inttypes.h>
 #include <stdio.h>

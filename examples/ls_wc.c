@@ -5,6 +5,10 @@
  *
  * ls_wc_bare.c does the same with pipe, fork, dup2 and exec alone; what the library sees to is in
  * its comments.
+ *
+ * Compiled by
+ *
+ *   cc -o ls_wc ls_wc.c $(pkg-config --cflags --libs ayre)
  */
 #include <stdio.h>
 

@@ -4,7 +4,9 @@
  *
  *   ls_wc_bare DIRECTORY
  *
- * It wants cc -D_GNU_SOURCE, for pipe2(2). Even so it does less: ls has run before it is known that there is no wc.
+ * It does less even so: ls has run before it is known that there is no wc. Compiled, with pipe2(2), by
+ *
+ *   cc -D_GNU_SOURCE -o ls_wc_bare ls_wc_bare.c
  */
 #include <errno.h>
 #include <fcntl.h>

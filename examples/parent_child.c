@@ -5,6 +5,10 @@
  *   parent_child COUNT COMMAND [ARGUMENT]...    COMMAND reads the numbers from 1 to COUNT
  *
  * A command that has read enough and leaves is no signal here, but a result: -EPIPE.
+ *
+ * Compiled by
+ *
+ *   cc -o parent_child parent_child.c $(pkg-config --cflags --libs ayre)
  */
 #include <errno.h>
 #include <stdio.h>

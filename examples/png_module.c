@@ -1,6 +1,10 @@
 /*
  * A module for png_size.c and worker_pool.c: decodes PNG by libpng. Width and height, then the pixels, four
  * bytes each.
+ *
+ * Compiled by
+ *
+ *   cc -shared -fPIC -o png_module.so png_module.c $(pkg-config --cflags ayre) -lpng
  */
 #include <ayre/module.h>
 #include <png.h>

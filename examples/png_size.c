@@ -2,6 +2,10 @@
  * The size of a picture on standard input, decoded where a damaged one can do no harm.
  *
  *   png_size PNG_MODULE.so
+ *
+ * Compiled by
+ *
+ *   cc -o png_size png_size.c $(pkg-config --cflags --libs ayre)
  */
 #include <err.h>
 #include <stdint.h>

@@ -7,6 +7,10 @@
  * Sends COUNT prices of WHAT. A reliable topic waits for the slowest of its subscribers; -l makes a
  * lossy one, if it is missing, which waits for nobody. -w waits for so many subscribers first, -p
  * pauses after each price.
+ *
+ * Compiled by
+ *
+ *   cc -o publisher publisher.c $(pkg-config --cflags --libs ayre)
  */
 #include <stdbool.h>
 #include <stdio.h>

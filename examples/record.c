@@ -8,6 +8,10 @@
  * whenever it has caught up: these are there whatever becomes of it, or of the machine. Run again, it goes on behind them.
  * play: -f begins with what was recorded at TIME (seconds since 1970, with a fraction) or later, -s plays so many times as fast (0: at once), -w
  * waits for so many subscribers first. Exits with 1 if something in LOG is damaged, and plays the rest.
+ *
+ * Compiled by
+ *
+ *   cc -o record record.c $(pkg-config --cflags --libs ayre)
  */
 #include <errno.h>
 #include <stdbool.h>

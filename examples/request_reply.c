@@ -8,6 +8,10 @@
  * All numbers are asked at once, and answered in the order in which they were found. What nobody waits for
  * any more, because of -t or because its client has gone, the server does not go on with. If a
  * server dies, its numbers are asked again: to find a factor twice does no harm.
+ *
+ * Compiled by
+ *
+ *   cc -o request_reply request_reply.c $(pkg-config --cflags --libs ayre)
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -7,6 +7,10 @@
  *
  * Run several at once: no addition is lost, because each is one atomic instruction on memory
  * that all of them share. The file is 4 MiB; a page of it comes into memory when it is touched.
+ *
+ * Compiled by
+ *
+ *   cc -o shared_counter shared_counter.c $(pkg-config --cflags --libs ayre)
  */
 #include <inttypes.h>
 #include <stdatomic.h>

@@ -6,6 +6,10 @@
  * Prints prices as they come, until every publisher that was there has closed. -l: no publisher
  * waits for us, and what we miss is counted; -o: begins with the oldest price that is still there; -p
  * pauses after each, as a slow reader would. Exits with 3 if a publisher died without closing.
+ *
+ * Compiled by
+ *
+ *   cc -o subscriber subscriber.c $(pkg-config --cflags --libs ayre)
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -8,6 +8,10 @@
  *
  * FILE only has to exist: its identity and LETTER make the key. The segment has 1 KiB and holds
  * a text with a NUL byte behind it, so any program of the textbooks can share it.
+ *
+ * Compiled by
+ *
+ *   cc -o sysv_note sysv_note.c $(pkg-config --cflags --libs ayre)
  */
 #include <stdio.h>
 #include <string.h>

@@ -5,6 +5,10 @@
  *   worker_pool PNG_MODULE.so FILE...
  *
  * Prints a line for each file, in the order in which they are done.
+ *
+ * Compiled by
+ *
+ *   cc -o worker_pool worker_pool.c $(pkg-config --cflags --libs ayre)
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #!/bin/sh
-# An installed ayre works: a program compiles with pkg-config, shared and static, and runs; the
-# command and its manual are there.
+# An installed ayre works: a program compiles with pkg-config, shared and static, and runs; each example
+# compiles by the line at its head; the command and its manual are there.
 # usage: install_rules.sh SOURCE-ROOT BUILD-ROOT CC
 set -eu
 . "$(dirname "$0")/tap.sh"
@@ -60,6 +60,21 @@ try 'a program against the shared library' $(pkg-config --cflags --libs ayre) $s
 # shellcheck disable=SC2046,SC2086
 try 'a program against the static library' $(pkg-config --cflags ayre) \
   "$(find "$work/tree" -name libayre.a)" -pthread $sanitize
+
+# An example says at its head how it is compiled.
+cp "$root"/examples/*.[ch] "$work"
+for example in "$root"/examples/*.c; do
+  name=$(basename "$example" .c)
+  line=$(sed -n 's/^ \*   cc //p' "$example")
+  if [ "$name" = png_module ] && ! pkg-config --exists libpng; then
+    skip "examples/$name.c" 'no libpng'
+  elif [ -n "$line" ] && (cd "$work" && eval "$cc -Wall -Wextra -Werror $sanitize $line") >"$work/log" 2>&1 &&
+    { [ -e "$work/$name" ] || [ -e "$work/$name.so" ]; }; then
+    ok "examples/$name.c is compiled as it says"
+  else
+    not_ok "examples/$name.c is compiled as it says" <"$work/log"
+  fi
+done
 
 verdict 'a program needs no package but this' "$(pkg-config --print-requires --print-requires-private ayre)"
 
