@@ -9,15 +9,6 @@
 #include "base/cleanup.h"
 #include "topic/census.h"
 
-static bool is_lane(const struct ayrei_lane_layout *lane, const struct ayrei_topic_layout *topic,
-                    uint64_t id)
-{
-	return memcmp(lane->magic, AYREI_LANE_MAGIC, sizeof(lane->magic)) == 0 &&
-	       lane->version == AYREI_TOPIC_VERSION && lane->header_bytes == topic->header_bytes &&
-	       memcmp(lane->generation, topic->generation, sizeof(lane->generation)) == 0 &&
-	       lane->id == id && lane->ring_bytes == topic->ring_bytes;
-}
-
 int ayrei_lane_view_open(struct ayrei_lane_view *view, const struct ayrei_topic *topic, uint64_t id)
 {
 	const struct ayrei_topic_layout *layout = &topic->layout;
@@ -45,7 +36,8 @@ int ayrei_lane_view_open(struct ayrei_lane_view *view, const struct ayrei_topic 
 		.mask = layout->ring_bytes - 1,
 		.layout = view->map.base,
 	};
-	if (!is_lane(view->reader.layout, layout, id)) {
+	if (!ayrei_lane_is_of(view->reader.layout, layout->generation, id, layout->header_bytes,
+	                      layout->ring_bytes)) {
 		view->problem = "it is damaged";
 		ayrei_lane_view_close(view);
 	}

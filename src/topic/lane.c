@@ -11,8 +11,18 @@
 #include "topic/lane.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "sys/system.h"
+
+bool ayrei_lane_is_of(const struct ayrei_lane_layout *lane, const uint8_t *generation, uint64_t id,
+                      uint64_t header_bytes, uint64_t ring_bytes)
+{
+	return memcmp(lane->magic, AYREI_LANE_MAGIC, sizeof(lane->magic)) == 0 &&
+	       lane->version == AYREI_TOPIC_VERSION && lane->header_bytes == header_bytes &&
+	       memcmp(lane->generation, generation, sizeof(lane->generation)) == 0 &&
+	       lane->id == id && lane->ring_bytes == ring_bytes;
+}
 
 static uint64_t ring_bytes(uint64_t mask)
 {

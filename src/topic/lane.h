@@ -126,6 +126,9 @@ int ayrei_lane_extend(struct ayrei_lane *lane, uint64_t bytes, uint64_t floor);
  * ring_bytes or more, and its first message this number.
  */
 void ayrei_lane_begin(struct ayrei_lane *lane, uint64_t position, uint64_t sequence);
+/* Whether its head says that it is this lane, of this generation and these sizes. */
+bool ayrei_lane_is_of(const struct ayrei_lane_layout *lane, const uint8_t *generation, uint64_t id,
+                      uint64_t header_bytes, uint64_t ring_bytes);
 /*
  * A lane that an earlier writer left, possibly in the middle of a step. Returns 0, or -EPROTO: it
  * is damaged. ret_closed: the last record says that it was closed.

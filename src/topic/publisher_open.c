@@ -110,15 +110,6 @@ static int map_lane(struct ayre_publisher *publisher, int fd)
 	return 0;
 }
 
-static bool is_lane(const struct ayrei_lane_layout *lane, const struct ayrei_topic_layout *topic,
-                    uint64_t id)
-{
-	return memcmp(lane->magic, AYREI_LANE_MAGIC, sizeof(lane->magic)) == 0 &&
-	       lane->version == AYREI_TOPIC_VERSION && lane->header_bytes == topic->header_bytes &&
-	       memcmp(lane->generation, topic->generation, sizeof(lane->generation)) == 0 &&
-	       lane->id == id && lane->ring_bytes == topic->ring_bytes;
-}
-
 struct search {
 	uint64_t ids[TRIES];
 	size_t seen;
@@ -193,9 +184,11 @@ static int make_bell(struct ayre_publisher *publisher, bool draws, struct ayre_e
 /* What is mapped: 1: it is taken; 0: it is no lane; or why not. */
 static int try_map(struct ayre_publisher *publisher, uint64_t id)
 {
+	const struct ayrei_topic_layout *topic = &publisher->topic.layout;
 	int result = 0;
 
-	if (is_lane(publisher->lane.layout, &publisher->topic.layout, id) &&
+	if (ayrei_lane_is_of(publisher->lane.layout, topic->generation, id, topic->header_bytes,
+	                     topic->ring_bytes) &&
 	    ayrei_lane_recover(&publisher->lane, &publisher->was_closed) == 0)
 		result = 1;
 	if (result == 1 &&

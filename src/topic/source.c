@@ -107,15 +107,6 @@ void ayrei_source_publish(struct ayrei_source *source, struct ayre_subscriber *s
 
 /* --- found --- */
 
-static bool is_lane(const struct ayrei_lane_layout *lane, const uint8_t *generation, uint64_t id,
-                    uint64_t header_bytes, uint64_t ring_bytes)
-{
-	return memcmp(lane->magic, AYREI_LANE_MAGIC, sizeof(lane->magic)) == 0 &&
-	       lane->version == AYREI_TOPIC_VERSION && lane->header_bytes == header_bytes &&
-	       memcmp(lane->generation, generation, sizeof(lane->generation)) == 0 &&
-	       lane->id == id && lane->ring_bytes == ring_bytes;
-}
-
 /* Where to begin. Of a lane that was made after we came, everything is new. */
 static int seek(struct ayre_subscriber *subscriber, struct ayrei_source *source)
 {
@@ -294,8 +285,8 @@ static int map_lane(struct ayre_subscriber *subscriber, struct ayrei_source *sou
 	/* Cut short meanwhile. */
 	if (result < 0)
 		return result == -ESTALE ? refuse(subscriber, id) : result;
-	if (!is_lane(source->map.base, topic->generation, id, topic->header_bytes,
-	             topic->ring_bytes)) {
+	if (!ayrei_lane_is_of(source->map.base, topic->generation, id, topic->header_bytes,
+	                      topic->ring_bytes)) {
 		ayrei_shared_unmap(&source->map);
 		return refuse(subscriber, id);
 	}
@@ -342,7 +333,8 @@ int ayrei_source_adopt(struct ayre_subscriber *subscriber, int lane, int bell, u
 	if (result < 0)
 		return result;
 	ayrei_source_set_reader(&source, header, ring_bytes);
-	if (!is_lane(source.reader.layout, subscriber->cursor->generation, 1, header, ring_bytes)) {
+	if (!ayrei_lane_is_of(source.reader.layout, subscriber->cursor->generation, 1, header,
+	                      ring_bytes)) {
 		ayrei_shared_unmap(&source.map);
 		return -EPROTO;
 	}
