@@ -40,7 +40,7 @@ struct sub_options {
 
 static const struct command_option sub_table[] = {
 	{"from", OPTION_TEXT, "next|oldest|WHERE", offsetof(struct sub_options, from),
-         "or a number, or a time: 2026-11-26T12:00:00 (local), ...Z, @SECONDS"},
+         "WHERE: a number, or a time: 2026-11-26T12:00:00 (local), ...Z, @SECONDS"},
 	{"count", OPTION_COUNT, "N", offsetof(struct sub_options, count),
          "end after so many messages"},
 	{"until-closed", OPTION_FLAG, NULL, offsetof(struct sub_options, until_closed),
