@@ -153,22 +153,25 @@ int ayrei_publisher_take_log(struct ayre_publisher *publisher, struct ayre_error
 
 /* --- keeping --- */
 
-/* The message with this number was not safe when that was last looked at; everything before a position is wanted. */
-static int await_safe(struct ayre_publisher *publisher, uint64_t position, int64_t deadline_ns)
+/* All that was sent. The thread says first that it is safe, for subscribers, and then how many messages that are. */
+static bool is_all_safe(const struct ayre_publisher *publisher)
+{
+	return ayrei_load_acquire(&publisher->lane.layout->safe) >= publisher->lane.position &&
+	       ayrei_load_acquire(&publisher->thread->safe_sequence) >= publisher->lane.sequence;
+}
+
+static int await_all_safe(struct ayre_publisher *publisher)
 {
 	struct ayrei_journal_thread *thread = publisher->thread;
 	uint64_t old = ayrei_journal_thread_old(thread);
 	int result;
 
-	ayrei_journal_thread_want(thread, position);
-	while (ayrei_load_acquire(&publisher->lane.layout->safe) < position) {
+	ayrei_journal_thread_want(thread, publisher->lane.position);
+	while (!is_all_safe(publisher)) {
 		result = ayrei_journal_thread_trouble(thread, &old);
 		if (result < 0)
 			return result;
-		if (!ayrei_journal_thread_await(thread, deadline_ns))
-			return ayrei_load_acquire(&publisher->lane.layout->safe) < position
-			               ? -ETIMEDOUT
-			               : 0;
+		(void)ayrei_journal_thread_await(thread, AYRE_NO_DEADLINE);
 	}
 	return 0;
 }
@@ -191,8 +194,7 @@ static int flush_all(struct ayre_publisher *publisher)
 
 static int sync_all(struct ayre_publisher *publisher)
 {
-	return publisher->thread ? await_safe(publisher, publisher->lane.position, AYRE_NO_DEADLINE)
-	                         : flush_all(publisher);
+	return publisher->thread ? await_all_safe(publisher) : flush_all(publisher);
 }
 
 int ayrei_publisher_make_disk_room(struct ayre_publisher *publisher, uint64_t end)
