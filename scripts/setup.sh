@@ -1,6 +1,6 @@
 # Sourced by ./try, ./check and scripts/tour: installs what is missing, and configures a build.
 #
-#   require LIST...   LIST is `build`, `tour` or `test`; returns when everything in them is there
+#   require LIST...   LIST is `build`, `tour`, `test`, `fuzz`, `models` or `package`; returns when all of it is there
 #   configure DIR [MESON-OPTION]...
 
 # What a bare Debian 12 needs. The C library's and the sanitizers' files come with gcc.
@@ -10,6 +10,7 @@ debian_tour='libpng-dev libjpeg62-turbo-dev libwebp-dev libcairo2-dev fonts-deja
 debian_test="$debian_tour g++ libcmocka-dev liblmdb-dev libsqlite3-dev bats bubblewrap mandoc musl-tools jq python3 e2fsprogs xfsprogs libfuse3-dev mount util-linux procps zsh fish"
 debian_fuzz='clang-14 libclang-rt-14-dev'
 debian_models='spin gcc libc6-dev'
+debian_package='bash-completion build-essential debhelper debootstrap git liblmdb-dev libpng-dev libsqlite3-dev lintian util-linux'
 # The same elsewhere, by those who know the names; not tested by us.
 fedora_build='gcc glibc-devel meson ninja-build pkgconf-pkg-config jansson-devel libseccomp-devel xxhash-devel'
 fedora_tour='libpng-devel libjpeg-turbo-devel libwebp-devel cairo-devel dejavu-sans-fonts util-linux'
