@@ -7,6 +7,7 @@
 #include "command/bench_svg.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "command/command.h"
 #include "command/output.h"
@@ -103,7 +104,8 @@ void bench_svg_begin(FILE *file, const struct bench_machine *machine, int height
 	        SVG_WIDTH, height, SVG_WIDTH, height, style, SVG_WIDTH, height);
 	fprintf(file, "<text class='note' x='20' y='26'>%u processors, %s, Linux ",
 	        machine->cpu_count, machine->architecture);
-	bench_svg_text(file, machine->kernel);
+	/* Its version, and not who built it: pictures are shown to others. */
+	fprintf(file, "%.*s", (int)strcspn(machine->kernel, "-+"), machine->kernel);
 	fputs(", files on ", file);
 	bench_svg_text(file, machine->file_system);
 	fputs("</text>\n", file);

@@ -62,6 +62,8 @@ two_processors() {
   two_processors
   plot_shows "$BATS_FILE_TMPDIR/plot.svg" "$BATS_FILE_TMPDIR/json"
   [ "$(grep -c '<polyline' "$BATS_FILE_TMPDIR/plot.svg")" -eq 18 ]
+  # The kernel by its version, not by who built it.
+  grep -q "Linux $(uname -r | sed 's/[-+].*//')," "$BATS_FILE_TMPDIR/plot.svg"
 }
 
 @test "one group alone is a chart, and where nothing was measured it says so" {
