@@ -324,6 +324,50 @@ TOPIC_TEST(who_wants_what_is_safe_sees_no_more)
 	return 0;
 }
 
+/* All that can be had by peeking at many at once. */
+static uint64_t peek_all(struct ayre_subscriber *subscriber)
+{
+	struct ayre_message messages[64];
+	uint64_t next = 0;
+	ssize_t count;
+
+	while ((count = ayre_subscriber_try_peek_batch(subscriber, messages, 64)) > 0) {
+		for (ssize_t i = 0; i < count; i++, next++)
+			require(messages[i].sequence == next &&
+			        is_message(&messages[i], size_of_number(next), (uint32_t)next));
+		require(ayre_subscriber_release(subscriber) == 0);
+	}
+	require(count == -EAGAIN);
+	return next;
+}
+
+/* Whole records go on behind it, in the log and in the ring. */
+TOPIC_TEST(what_is_safe_ends_in_the_middle_of_a_log)
+{
+	struct ayre_publisher *publisher;
+
+	SKIP_UNLESS_ON_DISK();
+	publisher = publish_on_disk(PUBLISHER(DISK()));
+	for (uint64_t i = 1; i < 400; i += 1 + i / 3) {
+		struct ayre_subscriber *receives, *peeks;
+		uint64_t next = 0, safe;
+
+		send_numbers(publisher, i % 7);
+		require(ayre_publisher_sync(publisher) == 0);
+		send_numbers(publisher, i);
+		safe = info_of_publisher(publisher).safe_messages;
+		receives = subscribe_on_disk(AYRE_FROM_OLDEST, 0, AYRE_SUBSCRIBER_SAFE_ONLY);
+		peeks = subscribe_on_disk(AYRE_FROM_OLDEST, 0, AYRE_SUBSCRIBER_SAFE_ONLY);
+		require(receive_numbers(receives, &next, 0) == -EAGAIN && next == safe);
+		require(peek_all(peeks) == safe);
+		ayre_subscriber_close(peeks);
+		ayre_subscriber_close(receives);
+	}
+	ayre_publisher_close(publisher);
+	remove_disk_topic();
+	return 0;
+}
+
 static int wait_for_three(void *context)
 {
 	atomic_uint *at = context;
@@ -384,6 +428,7 @@ int main(void)
 		counted_test(whatever_is_sent_is_in_the_log),
 		counted_test(who_may_not_write_there),
 		counted_test(who_wants_what_is_safe_sees_no_more),
+		counted_test(what_is_safe_ends_in_the_middle_of_a_log),
 		counted_test(who_waits_for_what_is_safe_is_woken),
 	};
 
