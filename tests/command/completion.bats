@@ -7,8 +7,10 @@ load support
 setup() {
   cd "$BATS_TEST_TMPDIR" || return
   name="ayre-test-$$-$BATS_TEST_NUMBER"
-  export AYRE_DIR=$BATS_TEST_TMPDIR/topics
-  mkdir topics bin
+  # In memory: topics on a disk have a half there that stays.
+  place=$(mktemp -d /dev/shm/ayre-completion.XXXXXX)
+  export AYRE_DIR=$place
+  mkdir bin
   ln -s "$AYRE" bin/ayre
   PATH=$BATS_TEST_TMPDIR/bin:$PATH
   for shell in bash fish zsh; do
