@@ -77,6 +77,16 @@ bool completion_first_of_noun(const struct command *const *row)
 	       (row == commands || !row[-1]->noun || strcmp(row[-1]->noun, (*row)->noun) != 0);
 }
 
+void completion_print_verbs(void (*print)(const char *noun))
+{
+	output_print("# The verbs of a noun; what a command begins with.\n"
+	             "_ayre_verbs()\n{\n\tcase ${1-} in\n");
+	print(NULL);
+	for (const struct command *const *row = commands; *row; row++)
+		if (completion_first_of_noun(row))
+			print((*row)->noun);
+}
+
 size_t completion_operand_count(const struct command *command, bool *ret_endless)
 {
 	*ret_endless = command->most_operands < 0;

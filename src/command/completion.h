@@ -27,6 +27,8 @@ const char *completion_name(const struct command *command, char text[64]);
 const char *completion_noun_summary(const char *noun, char *text, size_t bytes);
 /* Is it the first row with this noun? */
 bool completion_first_of_noun(const struct command *const *row);
+/* The beginning of a shell's function of what can come next: a case for no noun (NULL), and one for each. */
+void completion_print_verbs(void (*print)(const char *noun));
 
 /* For how many operands it is said what they are. *ret_endless: the last of them stands for all others, too. */
 size_t completion_operand_count(const struct command *command, bool *ret_endless);

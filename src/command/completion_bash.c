@@ -84,13 +84,8 @@ static void print_verbs(const char *noun)
 
 int completion_bash(void)
 {
-	output_print("%s\n# The verbs of a noun; what a command begins with.\n"
-	             "_ayre_verbs()\n{\n\tcase ${1-} in\n",
-	             reader);
-	print_verbs(NULL);
-	for (const struct command *const *row = commands; *row; row++)
-		if (completion_first_of_noun(row))
-			print_verbs((*row)->noun);
+	output_print("%s\n", reader);
+	completion_print_verbs(print_verbs);
 	output_print("\tesac\n}\n\n# What a command takes.\n_ayre_command()\n{\n\tcase $1 in\n");
 	for (const struct command *const *row = commands; *row; row++)
 		print_command(*row);
