@@ -328,6 +328,18 @@ static ssize_t receive_any(struct ayre_subscriber *subscriber, void *buffer, siz
 	return ayrei_subscriber_put_off(subscriber);
 }
 
+/* What is known to come next of the publisher whose turn it is: its header; 0: a closer look is needed. */
+static inline uint64_t known(const struct ayre_subscriber *subscriber, struct ayre_message *message)
+{
+	const struct ayrei_source *source = &subscriber->sources[subscriber->current];
+	const char *bytes;
+	uint64_t header = ayrei_source_known(source, subscriber->topic.layout.ring_bytes, &bytes);
+
+	if (__builtin_expect(header != 0, true))
+		ayrei_source_tell(source, header, bytes, source->reader.sequence, message);
+	return header;
+}
+
 /* The short way in a durable topic, in its ring and in its log. */
 __attribute__((noinline)) static ssize_t receive_known(struct ayre_subscriber *subscriber,
                                                        void *buffer, size_t buffer_bytes,
@@ -335,13 +347,11 @@ __attribute__((noinline)) static ssize_t receive_known(struct ayre_subscriber *s
 {
 	struct ayrei_source *source = &subscriber->sources[subscriber->current];
 	struct ayre_message message;
-	const char *bytes;
-	uint64_t header = ayrei_source_known(source, subscriber->topic.layout.ring_bytes, &bytes);
+	uint64_t header = known(subscriber, &message);
 	int result;
 
 	if (__builtin_expect(header == 0, false))
 		return receive_any(subscriber, buffer, buffer_bytes, ret_message);
-	ayrei_source_tell(source, header, bytes, source->reader.sequence, &message);
 	result = fetch_small(subscriber, source, &message, buffer, buffer_bytes);
 	if (__builtin_expect(result < 0, false))
 		return result == -EPROTO
@@ -485,13 +495,11 @@ __attribute__((noinline)) static int peek_known(struct ayre_subscriber *subscrib
 {
 	struct ayrei_source *source = &subscriber->sources[subscriber->current];
 	struct ayre_message message;
-	const char *bytes;
-	uint64_t header = ayrei_source_known(source, subscriber->topic.layout.ring_bytes, &bytes);
+	uint64_t header = known(subscriber, &message);
 	int result;
 
 	if (__builtin_expect(header == 0, false))
 		return peek_any(subscriber, ret_message);
-	ayrei_source_tell(source, header, bytes, source->reader.sequence, &message);
 	result = confirm(subscriber, source);
 	if (__builtin_expect(result < 0, false))
 		return result == -EPROTO ? result : peek_any(subscriber, ret_message);
